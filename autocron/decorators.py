@@ -1,0 +1,241 @@
+"""@cron and @delay: check early, then register."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from .engine import current
+from .registry import registry
+from .errors import TaskError
+from .job import Entry
+from .result import Result
+from .schedule import Schedule
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+OVERLAPS = ("skip", "queue", "allow")
+
+
+class Task(Generic[P, R]):
+    """A function whose calls are run by a worker process."""
+
+    def __init__(self, function: Callable[P, Any], after: timedelta, schedule: datetime | None) -> None:
+        self.__wrapped__ = function
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._after_s = after.total_seconds()
+        self._schedule = schedule
+        self._signature = inspect.signature(function)
+        self._positional = _plain_positional(self._signature)
+        self.address = address_of(function)
+        registry.add_task(self.address, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
+        """Register a call and return its Result at once.
+
+        TypeError for arguments that do not fit, PayloadError for arguments that cannot be stored, StoreError
+        where nothing can be stored at the moment.
+        """
+        if kwargs or self._positional is None or len(args) not in self._positional:
+            try:
+                self._signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{self.address}: {error}") from None
+        due_after_s = self._after_s
+        due = None
+        if self._schedule is not None:
+            moment = self._schedule
+            due = (moment.astimezone(UTC) if moment.tzinfo else moment).timestamp()
+        return current().register(self._function, self.address, args, kwargs, after_s=due_after_s, due=due)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)  # type: ignore[arg-type]
+
+    def __repr__(self) -> str:
+        return f"<task {self.address}>"
+
+    def __reduce__(self) -> str:
+        return self._function.__qualname__  # as a function: by name
+
+
+@overload
+def delay(function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+@overload
+def delay(function: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def delay(
+    *,
+    weeks: float = 0,
+    days: float = 0,
+    hours: float = 0,
+    minutes: float = 0,
+    schedule: datetime | None = None,
+) -> _Delay: ...
+def delay(
+    function: Any = None,
+    /,
+    *,
+    weeks: float = 0,
+    days: float = 0,
+    hours: float = 0,
+    minutes: float = 0,
+    schedule: datetime | None = None,
+) -> Any:
+    """Have calls of the decorated function run later by a worker process; each call returns a `Result` at once.
+
+    Due as soon as possible, after the given delay, or at `schedule` (a datetime; naive means local time, a past
+    one means now; the other arguments are ignored then).
+
+    TypeError for what cannot be a task, ValueError for a negative delay.
+
+    >>> @delay
+    ... def send_mail(to: str) -> str:
+    ...     return f"sent to {to}"
+    """
+    if schedule is not None and not isinstance(schedule, datetime):
+        raise TypeError(f"schedule={schedule!r}: a datetime is needed")
+    for name, value in (("weeks", weeks), ("days", days), ("hours", hours), ("minutes", minutes)):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{name}={value!r}: a number is needed")
+        if not 0 <= value < float("inf"):
+            raise ValueError(f"{name}={value!r}: a delay cannot be negative or endless")
+    decorate = _Delay(timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes), schedule)
+    return decorate if function is None else decorate(function)
+
+
+class _Delay:
+    """`delay(...)` with its arguments, waiting for the function."""
+
+    def __init__(self, after: timedelta, schedule: datetime | None) -> None:
+        self._after = after
+        self._schedule = schedule
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    def __call__(self, function: Any, /) -> Any:
+        return Task(_checked(function, "delay"), self._after, self._schedule)
+
+
+def cron(
+    crontab: str | Callable[..., Any] | None = None,
+    minutes: Iterable[int] | None = None,
+    hours: Iterable[int] | None = None,
+    days: Iterable[int] | None = None,
+    months: Iterable[int] | None = None,
+    days_of_week: Iterable[int] | None = None,
+    *,
+    dow: Iterable[int] | None = None,
+    dialect: str | None = None,
+    tz: Any = None,
+    catch_up: float | timedelta = 86400.0,
+    overlap: str = "skip",
+) -> Any:
+    """Have a function without arguments called periodically; it is returned unchanged.
+
+    `crontab` has the five fields `minutes hours days-of-week months days-of-month`, Monday is 0; `dialect="unix"`
+    reads the order of Unix cron. If it is given the lists are ignored; with neither, every minute.
+
+    tz: zone of the fire times, default the local one. catch_up: a fire time missed while nothing ran is run once,
+    late, if it is not older than this (seconds or timedelta; 0: never). overlap: what happens while the previous
+    firing still goes: "skip" this one, "queue" it behind, or "allow" both.
+
+    ValueError for what can never fire, TypeError for a function that needs arguments.
+
+    >>> @cron("30 9 0,2 * *")       # Monday and Wednesday at 9:30
+    ... def report() -> None: ...
+    """
+    if crontab is not None and not isinstance(crontab, str):
+        return cron()(_checked(crontab, "cron"))
+    if overlap not in OVERLAPS:
+        raise ValueError(f"overlap={overlap!r}: only {', '.join(OVERLAPS)} is allowed")
+    catch_up_s = catch_up.total_seconds() if isinstance(catch_up, timedelta) else catch_up
+    if isinstance(catch_up_s, bool) or not isinstance(catch_up_s, int | float) or not catch_up_s >= 0:
+        raise ValueError(f"catch_up={catch_up!r}: a number of seconds from 0 on, or a timedelta, is needed")
+    schedule = Schedule(
+        crontab,
+        minutes,
+        hours,
+        days,
+        months,
+        days_of_week,
+        dow=dow,
+        dialect=dialect or registry.dialect,
+        tz=tz,
+    )
+
+    def decorate(function: F) -> F:
+        plain = _checked(function.__wrapped__ if isinstance(function, Task) else function, "cron")
+        needed = [each.name for each in inspect.signature(plain).parameters.values() if _is_required(each)]
+        if needed:
+            raise TypeError(f"@cron {plain.__qualname__}: called without arguments, but it needs {', '.join(needed)}")
+        if _is_nested(plain) and not current().in_process:
+            raise TaskError(f"@cron {plain.__qualname__}: a worker process cannot find it; define it at module level")
+        address = address_of(plain)
+        registry.add_task(address, plain)
+        registry.add_entry(plain, Entry("", address, schedule.crontab_string(), schedule.tz_name(), catch_up_s, overlap))
+        current().announce()
+        return function
+
+    return decorate
+
+
+def address_of(function: Callable[..., Any]) -> str:
+    """How a worker finds this function: "package.module:name", or "/path/script.py:name" for the main script."""
+    module = function.__module__
+    if module in ("__main__", "__mp_main__"):
+        module = registry.loading or _main_module()
+    return f"{module}:{function.__qualname__}"
+
+
+def _main_module() -> str:
+    """The name under which the main program can be imported, its path, or "__main__" in an interactive session."""
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    file = getattr(main, "__file__", None)
+    if spec is not None and spec.name not in ("__main__", "__mp_main__"):
+        return str(spec.name)  # python -m package.module
+    if file is None:
+        return "__main__"
+    path = Path(file).absolute()
+    if spec is not None and path.name == "__main__.py":
+        path = path.parent  # a directory or a zip file as the program
+    return str(path)
+
+
+def _checked(function: Any, decorator: str) -> Any:
+    if isinstance(function, staticmethod):
+        function = function.__func__
+    if not callable(function):
+        raise TypeError(f"@{decorator}: {function!r} is not a function; the arguments of {decorator} are keywords")
+    if isinstance(function, type) or not hasattr(function, "__qualname__") or not hasattr(function, "__module__"):
+        raise TaskError(f"@{decorator}: {function!r} has no name that a worker could find; decorate a function")
+    return function
+
+
+def _is_nested(function: Callable[..., Any]) -> bool:
+    return "<" in function.__qualname__  # <locals>, <lambda>
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    return parameter.default is parameter.empty and parameter.kind not in (
+        parameter.VAR_POSITIONAL,
+        parameter.VAR_KEYWORD,
+    )
+
+
+def _plain_positional(signature: inspect.Signature) -> range | None:
+    """How many positional arguments alone are enough; None where only binding them can tell."""
+    parameters = list(signature.parameters.values())
+    if any(each.kind not in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in parameters):
+        return None
+    return range(sum(map(_is_required, parameters)), len(parameters) + 1)

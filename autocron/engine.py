@@ -1,0 +1,338 @@
+"""The application's side: start, stop, and the link to the monitor.
+
+There is one current engine per process, whatever thread asks: the module's own, or the one that a test has put in
+its place. A worker has one too, whose link is its channel.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from . import messages, payload
+from .errors import AutocronError, StoreError, TaskError
+from .interface import Channel, Closed, Interface, Message
+from .job import Entry, Job, Status, Stored
+from .labels import APP_CONNECT, APP_SPAWN
+from .registrar import Registrar
+from .registry import registry
+from .result import Result
+from .run import run
+from .settings import Settings
+
+logger = logging.getLogger("autocron.engine")
+
+START_S: Final = 15.0  # a monitor that is just ending may hold the database for its grace period
+RELINK_S: Final = 2.0
+SPAWNS: Final = 3
+FLUSH_S: Final = 3.0
+PAGE: Final = 500
+
+
+class Engine:
+    """Starts and stops autocron in this process.
+
+    `Engine(interface=None)` lives in the real world; any other `Interface` is a world of its own.
+    """
+
+    def __init__(self, interface: Interface | None = None) -> None:
+        self._given = interface
+        self._interface = interface
+        self._address = ""
+        self._registrar: Registrar | None = None
+        self._settings = Settings()
+        self._pickle_allowed = False
+        self._is_worker = False
+        self._hooked = False
+        self._counter = 0
+
+    # -- the promise -----------------------------------------------------------------------------------------
+
+    def start(self, database_file: str | Path, workers: int | None = None) -> bool:
+        """Have a monitor and its workers run the tasks of this application.
+
+        `database_file`: relative ones lie in ~/.autocron/. `workers`: how many worker processes, stored in the
+        database; None takes the stored number (1 in a new one).
+
+        True if this call started the monitor; False if another process has it already, if autocron is switched
+        off in the database, or if this is a worker. ValueError or TypeError for unusable arguments,
+        FileNotFoundError for a missing directory, StoreError for a database that cannot be used.
+        """
+        _check_workers(workers)
+        if self._is_worker:
+            return False
+        interface = self._world()
+        address = interface.spawner.locate(database_file)
+        with interface.spawner.mutex():
+            if self._registrar is not None:
+                return self._start_again(address, workers)
+            link, spawned = self._link(address, workers, START_S)
+            if link is None:
+                # Somebody's monitor is there and does not answer: what we register waits, and is not lost.
+                logger.warning("the monitor of %s does not answer; is it stopped?", address)
+            elif not self._settings.enabled:
+                link.close()
+                return False
+            self._begin(address, link)
+        if _current[-1] is not self and _current[-1]._registrar is None:
+            _current.append(self)
+        return spawned
+
+    def stop(self) -> None:
+        """End this process' part; if it is the last one, the workers and the monitor end too. Idempotent."""
+        if self._registrar is None or self._is_worker:
+            return
+        registrar, self._registrar = self._registrar, None
+        registrar.flush(FLUSH_S)
+        registrar.leave(self._settings.grace_s + FLUSH_S)
+        registrar.stop()
+        if len(_current) > 1 and _current[-1] is self:
+            _current.pop()
+
+    @property
+    def active(self) -> bool:
+        """Whether calls of tasks are handed to workers; otherwise they run in the caller."""
+        return self._registrar is not None and self._settings.enabled
+
+    @property
+    def in_process(self) -> bool:
+        """Whether tasks run in this very process, in a world made for tests."""
+        return self._interface is not None and self._interface.spawner.in_process
+
+    # -- for decorators and results --------------------------------------------------------------------------
+
+    def register(
+        self,
+        function: Callable[..., Any],
+        address: str,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        after_s: float = 0.0,
+        due: float | None = None,
+    ) -> Result[Any]:
+        """Register a call, or run it here if autocron is not active."""
+        if registry.loading:
+            logger.warning("a call of %s while a worker loads the main script is ignored", address)
+            return Result(func=function, args=args, kwargs=kwargs, status=Status.UNAVAILABLE)
+        registrar = self._registrar
+        if registrar is None or not self._settings.enabled:
+            return _run_here(function, args, kwargs)
+        if "<" in address or address.startswith("__main__:"):
+            self._refuse_unreachable(address)
+        encoded = payload.encode_call(args, kwargs, allow_pickle=self._pickle_allowed)
+        now = registrar.interface.clock.time()
+        job = Job(self._new_id(now), address, encoded, now + after_s if due is None else due)
+        if registrar.trouble is not None:
+            raise registrar.trouble
+        registrar.add(job, blocking=self._settings.blocking)
+        return Result(func=function, args=args, kwargs=kwargs, uuid=job.id.hex())
+
+    def _refuse_unreachable(self, address: str) -> None:
+        if self.in_process:
+            return
+        name = address.rpartition(":")[2]
+        if address.startswith("__main__:"):
+            raise TaskError(f"{name}: a worker cannot find a task of an interactive session; put it into a module")
+        raise TaskError(f"{name}: a worker cannot find a nested function or a lambda; define it at module level")
+
+    def look_up(self, id: bytes) -> tuple[Stored | None, bool]:
+        """A job as the store knows it, and whether pickles may be read."""
+        if self._registrar is None:
+            raise AutocronError("autocron is not started in this process, so nobody can be asked for results")
+        stored_all = self._registrar.is_idle()
+        answer = self._registrar.ask(messages.RESULT, id)
+        if answer is None and not stored_all:
+            # It may be on its way from here to the monitor.
+            answer = Stored(id, "", b"", 0.0, Status.WAITING.value, b"", "", 0.0)
+        return (None if answer is None else Stored._make(answer)), self._pickle_allowed
+
+    def get_results(self) -> list[Result[Any]]:
+        """All stored results, oldest first; none before `start`. Waits for the monitor's answer."""
+        if self._registrar is None:
+            return []
+        found: list[Stored] = []
+        after = b""
+        while page := self._registrar.ask(messages.RESULTS, (after, PAGE)):
+            found += map(Stored._make, page)
+            after = found[-1].id
+        return [Result.from_stored(each, self._pickle_allowed, registry.tasks.get(each.task)) for each in found]
+
+    def announce(self) -> None:
+        """The cron entries of this process have changed."""
+        if self._registrar is not None and not self._is_worker:
+            self._registrar.nudge()
+
+    def _new_id(self, now: float) -> bytes:
+        # Sorts by registration: milliseconds, then the order within this process.
+        self._counter = (self._counter + 1) & 0xFFFF
+        random = self._world().random.getrandbits(64)
+        return ((int(now * 1000) << 80) | (self._counter << 64) | random).to_bytes(16, "big")
+
+    # -- the link --------------------------------------------------------------------------------------------
+
+    def _start_again(self, address: str, workers: int | None) -> bool:
+        assert self._registrar is not None
+        if address != self._address:
+            raise AutocronError(
+                f"autocron is started on {self._address} in this process; call autocron.stop() before {address}"
+            )
+        if workers is not None and workers != self._settings.workers:
+            self._registrar.ask(messages.SETTINGS, {"workers": workers})
+        return False
+
+    def _begin(self, address: str, link: Channel | None) -> None:
+        interface = self._world()
+        self._address = address
+        self._registrar = Registrar(
+            interface,
+            address,
+            link=link,
+            relink=self._relink,
+            announcement=_announcement,
+            on_settings=self._take_settings,
+        )
+        if not self._hooked:
+            self._hooked = True
+            interface.spawner.on_fork(self._after_fork)
+            interface.spawner.on_exit(self._before_exit)
+
+    def _relink(self) -> Channel | None:
+        return self._link(self._address, None, RELINK_S)[0]
+
+    def _link(self, address: str, workers: int | None, within_s: float) -> tuple[Channel | None, bool]:
+        """A welcomed link, and whether a monitor had to be started for it; None if nobody answers in time."""
+        interface = self._world()
+        until = interface.clock.monotonic() + within_s
+        spawns = 0
+        while interface.clock.monotonic() < until:
+            link = interface.call(APP_CONNECT, interface.spawner.connect, address)
+            if link is not None and self._is_welcomed(link, workers, until):
+                return link, False
+            if link is not None:
+                continue
+            with interface.spawner.starting(address):
+                link = interface.spawner.connect(address)
+                spawned = link is None
+                if link is None:
+                    if spawns == SPAWNS:
+                        raise StoreError(address, "its monitor ends at once; see its messages on stderr")
+                    spawns += 1
+                    spec = {"log_level": logging.getLogger("autocron").getEffectiveLevel()}
+                    link = interface.call(APP_SPAWN, interface.spawner.spawn, "monitor", address, spec)
+                if self._is_welcomed(link, workers, until):
+                    return link, spawned
+        return None, False
+
+    def _is_welcomed(self, link: Channel, workers: int | None, until: float) -> bool:
+        """Introduce this process. False if the monitor is ending; StoreError if it cannot use the database."""
+        interface = self._world()
+        link.send((messages.HELLO, messages.PROTOCOL, self._spec(), workers))
+        while (now := interface.clock.monotonic()) < until:
+            for event in interface.spawner.wait([link], interface.clock.time() + until - now):
+                if isinstance(event, Message) and event.body[0] == messages.WELCOME:
+                    _, settings, self._pickle_allowed = event.body
+                    self._take_settings(settings)
+                    return True
+                if isinstance(event, Message) and event.body[0] == messages.REFUSED:
+                    link.close()
+                    raise StoreError(*event.body[1:])
+                if isinstance(event, Closed):
+                    link.close()
+                    return False
+        link.close()
+        return False
+
+    def _spec(self) -> dict[str, Any]:
+        return {
+            **self._world().spawner.describe(),
+            "log_level": logging.getLogger("autocron").getEffectiveLevel(),
+        }
+
+    def _take_settings(self, values: dict[str, Any]) -> None:
+        self._settings = Settings.from_stored(values)
+
+    def _after_fork(self) -> None:
+        """A forked child has none of our threads, and must not speak over its parent's link."""
+        if self._registrar is None:
+            return
+        old, self._registrar = self._registrar, None
+        self._is_worker = False
+        if old.link is not None:
+            old.link.close()
+        self._begin(self._address, None)
+
+    def _before_exit(self) -> None:
+        registrar = self._registrar
+        if registrar is not None and not self._is_worker:
+            registrar.flush(FLUSH_S)
+
+    def bind(self, interface: Interface, address: str, registrar: Registrar, pickle_allowed: bool) -> None:
+        """Make this the engine of a worker: its link is the worker's channel."""
+        self._interface = interface
+        self._address = address
+        self._registrar = registrar
+        self._pickle_allowed = pickle_allowed
+        self._settings = Settings()
+        self._is_worker = True
+        interface.spawner.on_fork(self._after_fork)
+
+    def _world(self) -> Interface:
+        if self._interface is None:
+            from .system import real_interface  # noqa: PLC0415 - the one way from the middle into the real world
+
+            self._interface = real_interface()
+        return self._interface
+
+
+def _check_workers(workers: object) -> None:
+    if workers is None:
+        return
+    if isinstance(workers, bool) or not isinstance(workers, int):
+        raise TypeError(f"workers={workers!r}: a whole number from 1 on, or None, is needed")
+    if workers < 1:
+        raise ValueError(f"workers={workers!r}: at least 1 is needed")
+
+
+def _announcement() -> tuple[int, list[Entry]]:
+    return registry.version, list(registry.entries.values())
+
+
+def _run_here(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Result[Any]:
+    ended = run(function, args, kwargs)
+    if isinstance(ended.exception, KeyboardInterrupt):
+        raise ended.exception  # it is the application that is interrupted, not the task
+    return Result(
+        func=function,
+        args=args,
+        kwargs=kwargs,
+        function_result=ended.value,
+        error_message=ended.error,
+        status=Status.ERROR if ended.error else Status.READY,
+    )
+
+
+engine = Engine()
+_current: list[Engine] = [engine]
+
+
+def current() -> Engine:
+    """The engine of this process."""
+    return _current[-1]
+
+
+def start(database_file: str | Path, workers: int | None = None) -> bool:
+    """See `Engine.start`."""
+    return current().start(database_file, workers)
+
+
+def stop() -> None:
+    """See `Engine.stop`."""
+    current().stop()
+
+
+def get_results() -> list[Result[Any]]:
+    """All stored results, oldest first."""
+    return current().get_results()

@@ -1,0 +1,51 @@
+"""What is said over a link and over a worker's channel: tuples whose first element is one of these kinds.
+
+A peer of the monitor is an application process or a worker; both register jobs and ask questions the same way.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PROTOCOL: Final = 1  # grows when older and newer processes would misunderstand each other
+
+# application → monitor
+HELLO: Final = "hello"  # (protocol, spec of the process, workers | None)
+ANNOUNCE: Final = "announce"  # ([entry, …]): all entries of this process
+BYE: Final = "bye"  # (request,): this process leaves; answered when that has its effect
+LOOK: Final = "look"  # (): something was written past the monitor
+
+# peer → monitor
+REGISTER: Final = "register"  # (group, again, [job, …]); again: may have been stored before
+ASK: Final = "ask"  # (request, question, argument)
+
+# the questions
+RESULT: Final = "result"  # job id → Stored | None
+RESULTS: Final = "results"  # (after id, limit) → [Stored, …], oldest first
+SETTINGS: Final = "settings"  # changes → all settings, changed
+OVERVIEW: Final = "overview"  # None → workers, links, counts
+
+# monitor → application
+WELCOME: Final = "welcome"  # (settings, whether pickles are allowed)
+REFUSED: Final = "refused"  # (path, reason): the database cannot be used
+CHANGED: Final = "changed"  # (settings,)
+
+# monitor → peer
+REGISTERED: Final = "registered"  # (group,): these jobs are safe
+FULL: Final = "full"  # (group, path, reason): these jobs are not stored
+REPLY: Final = "reply"  # (request, answer)
+FAILED: Final = "failed"  # (request, path, reason)
+
+# monitor → worker
+PREPARE: Final = "prepare"  # (spec, whether pickles are allowed): once, before the first job
+RUN: Final = "run"  # ([job, …])
+TAKE_BACK: Final = "take_back"  # (): give back what you have not begun
+REFRESH: Final = "refresh"  # (): end before the next job if your code is stale
+END: Final = "end"  # (): finish what you run, then exit
+INTERRUPT: Final = "interrupt"  # (): the grace is over, stop what you run
+
+# worker → monitor
+READY: Final = "ready"  # (): I am up
+DONE: Final = "done"  # (outcome,)
+RELEASED: Final = "released"  # ([job id, …]): not begun, or interrupted
+RETIRED: Final = "retired"  # (): I take no further job

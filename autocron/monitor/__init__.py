@@ -1,0 +1,255 @@
+"""THE HEART: one monitor per database and machine. Its list of files is the list of its duties.
+
+    applications   who is linked, and what they ask
+    dispatcher     jobs on their way: stored, claimed, given to workers, settled
+    scheduler      due fire times become jobs, once each
+    pool           workers: spawned, replaced, resized, ended
+    pruner         results whose time is over
+
+`Monitor.step` is one pass over what has happened. It is the only writer of the store, and never waits for a peer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from .. import messages
+from ..errors import StoreError
+from ..interface import Body, Channel, Closed, Connected, Exited, Interface, Listener, Message, Source, Stop, Store
+from ..labels import MONITOR_DRAIN, MONITOR_LISTEN, MONITOR_OPEN, MONITOR_RESCUE
+from ..settings import Settings
+from .applications import Applications
+from .dispatcher import Dispatcher
+from .pool import Pool
+from .pruner import Pruner
+from .scheduler import Scheduler
+
+logger = logging.getLogger("autocron.monitor")
+
+UNSETTLED_S: Final = 2.0  # at the end, for a store that takes nothing: outcomes not stored mean one more run
+
+
+class Monitor:
+    """Claims, dispatches and settles jobs, fires entries, and keeps the workers, while an application is linked."""
+
+    pool: Pool
+    applications: Applications
+    dispatcher: Dispatcher
+    scheduler: Scheduler
+    pruner: Pruner
+
+    def __init__(
+        self,
+        interface: Interface,
+        address: str,
+        first: Channel,
+        *,
+        on_level: Callable[[int], None] = lambda level: None,
+    ) -> None:
+        self.interface = interface
+        self.address = address
+        self._first = first
+        self._on_level = on_level
+        self._listener: Listener | None = None
+        self._store: Store | None = None
+        self._drained_at: float | None = None  # monotonic; not None while draining
+
+    # -- the timetable ---------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """From the first link to the end of the last."""
+        if self.start():
+            while self.step():
+                pass
+
+    def start(self) -> bool:
+        """Become the monitor of this database; False if another process is, or if the database cannot be used."""
+        interface = self.interface
+        try:
+            self._listener = interface.call(MONITOR_LISTEN, interface.spawner.listen, self.address)
+            if self._listener is None:
+                self._first.close()  # the application finds the other one
+                return False
+            store = self._store = interface.call(MONITOR_OPEN, interface.open_store, self.address)
+            settings = Settings.from_stored(store.settings())
+            token = interface.random.getrandbits(62) | 1
+            begun = interface.spawner.orphans()
+            rescued = interface.call(MONITOR_RESCUE, store.rescue, begun, token=token)
+        except StoreError as error:
+            self._first.send((messages.REFUSED, error.path, error.reason))
+            return False
+        self.pool = Pool(interface, self.address)
+        self.applications = Applications(interface, store, self.pool, settings)
+        self.dispatcher = Dispatcher(interface, store, self.pool, token)
+        self.scheduler = Scheduler(interface, store, token)
+        self.pruner = Pruner(interface, store)
+        self.dispatcher.settings = settings
+        for job in reversed(rescued):
+            self.dispatcher.retry(job, "with its monitor")
+        self.applications.connected(self._first)
+        return True
+
+    def step(self) -> bool:
+        """One pass over what has happened; False when everything has ended."""
+        for event in self.interface.spawner.wait(self._sources(), self._until()):
+            self._handle(event)
+        now = self.interface.clock.time()
+        dispatcher = self.dispatcher
+        dispatcher.add(now)
+        if not dispatcher.paused:
+            dispatcher.ready += self.scheduler.fire(now)
+            dispatcher.claim(now)
+        dispatcher.dispatch()
+        dispatcher.acknowledge()
+        if ended := dispatcher.settle(now):
+            self.scheduler.ended(ended)
+            self.pruner.settled(now, self.applications.settings.ttl_s)
+        self.pool.keep()
+        self.pruner.prune(now)
+        return not self._is_finished()
+
+    def close(self) -> None:
+        """Let go of everything; who waits for the end of this monitor sees it now."""
+        if self._store is not None:
+            self._store.close()
+        if self._listener is not None:
+            self._listener.close()
+
+    # -- what has happened -----------------------------------------------------------------------------------
+
+    def _sources(self) -> list[Source]:
+        assert self._listener is not None
+        return [self._listener, *self.applications.linked, *self.pool.members]
+
+    def _until(self) -> float | None:
+        monotonic = (self.dispatcher.next_at(), self.pool.next_at(), self._drained_at)
+        wall = (
+            self.dispatcher.next_claim(),
+            None if self.dispatcher.paused else self.scheduler.next_at,
+            self.pruner.next_at,
+        )
+        times = [each for each in wall if each is not None]
+        if any(each is not None for each in monotonic):
+            offset = self.interface.clock.time() - self.interface.clock.monotonic()
+            times += [each + offset for each in monotonic if each is not None]
+        return min(times, default=None)
+
+    def _handle(self, event: object) -> None:
+        if isinstance(event, Message):
+            if event.channel in self.pool.members:
+                self._hear_worker(event.channel, event.body)
+            elif event.channel in self.applications.linked:
+                self._hear_application(event.channel, event.body)
+        elif isinstance(event, Connected):
+            self.applications.connected(event.channel)
+        elif isinstance(event, Closed):
+            if self.applications.gone(event.channel):
+                self._left(event.channel)
+            else:
+                self.pool.cut(event.channel)
+        elif isinstance(event, Exited):
+            self._bury(event)
+        elif isinstance(event, Stop):
+            self._drain("it was asked to stop")
+
+    def _hear_application(self, channel: Channel, body: Body) -> None:
+        kind = body[0]
+        if kind == messages.REGISTER:
+            self.dispatcher.register(channel, *body[1:])
+        elif kind == messages.ASK:
+            self._answer(channel, body)
+        elif kind == messages.ANNOUNCE:
+            self.scheduler.announce(channel, body[1], self.interface.clock.time())
+        elif kind == messages.HELLO:
+            self._welcome(channel, body)
+        elif kind == messages.LOOK:
+            self.dispatcher.expect(self.interface.clock.time())
+        elif kind == messages.BYE:
+            self._say_good_bye(channel, body[1])
+
+    def _hear_worker(self, channel: Channel, body: Body) -> None:
+        member = self.pool.members[channel]
+        kind = body[0]
+        if kind == messages.DONE:
+            self.dispatcher.done(member, body[1])
+        elif kind == messages.RELEASED:
+            self.dispatcher.released(member, body[1])
+        elif kind == messages.REGISTER:
+            self.dispatcher.register(channel, *body[1:])
+        elif kind == messages.ASK:
+            self._answer(channel, body)
+        elif kind == messages.READY:
+            self.pool.is_up(member)
+        elif kind == messages.RETIRED:
+            member.ending = True
+
+    def _answer(self, channel: Channel, body: Body) -> None:
+        _, request, question, argument = body
+        if question in (messages.RESULT, messages.RESULTS):
+            # Who asks after a job sees at least what had happened when it asked.
+            now = self.interface.clock.time()
+            self.dispatcher.add(now)
+            self.dispatcher.settle(now)
+        self.applications.answer(channel, request, question, argument)
+        self._apply(self.applications.settings)
+
+    def _welcome(self, channel: Channel, body: Body) -> None:
+        _, protocol, spec, workers = body
+        self._on_level(spec.get("log_level", logging.WARNING))
+        if not self.applications.hello(channel, protocol, spec, workers):
+            return
+        if self._drained_at is not None:
+            self._drained_at = None
+            self.pool.go_on()
+        self.pool.renew(spec)
+        self._apply(self.applications.settings)
+        # What was written past a monitor while nobody was linked waits in the store.
+        self.dispatcher.expect(self.interface.clock.time())
+
+    def _apply(self, settings: Settings) -> None:
+        self.dispatcher.settings = settings
+        self.pool.pickle_allowed = self.applications.pickle_allowed()
+        if self._drained_at is None:
+            self.dispatcher.paused = not settings.enabled
+            self.pool.target = settings.workers if settings.enabled and self.applications.are_there() else 0
+
+    def _bury(self, event: Exited) -> None:
+        buried = self.pool.bury(event)
+        if buried is not None:
+            member, how = buried
+            self.dispatcher.lost(member, how, self.interface.spawner.begun(event.channel))
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def _left(self, channel: Channel) -> None:
+        self.scheduler.forget(channel, self.interface.clock.time())
+        if not self.applications.are_there():
+            self._drain("the application has gone")
+
+    def _say_good_bye(self, channel: Channel, request: int) -> None:
+        self.applications.linked[channel].leaving = request
+        self.scheduler.forget(channel, self.interface.clock.time())
+        if self.applications.are_there():
+            channel.send((messages.REPLY, request, None))
+        else:
+            self._drain("the application has stopped it")
+
+    def _drain(self, why: str) -> None:
+        if self._drained_at is not None:
+            return
+        grace_s = self.applications.settings.grace_s
+        logger.info("draining: %s", why)
+        self.dispatcher.paused = True
+        self._drained_at = self.interface.clock.monotonic() + grace_s + UNSETTLED_S
+        self.interface.call(MONITOR_DRAIN, self.pool.end_all, grace_s)
+
+    def _is_finished(self) -> bool:
+        if self._drained_at is None or self.pool.members:
+            return False
+        self.dispatcher.release_ready()
+        if self.dispatcher.is_settled() or self.interface.clock.monotonic() >= self._drained_at:
+            logger.info("gone")
+            return True
+        return False

@@ -1,0 +1,116 @@
+"""The applications at the other ends of the links: who is there, what they ask."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import messages
+from ..errors import AutocronError, StoreError
+from ..interface import Channel, Interface, Store
+from ..settings import Settings
+from .pool import Pool
+
+logger = logging.getLogger("autocron.monitor.applications")
+
+
+@dataclass(slots=True, eq=False)
+class Application:
+    """One linked process."""
+
+    channel: Channel
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    counts: bool = False  # keeps the monitor alive; what a task has started and the command line do not
+    leaving: int = 0  # the request of its good-bye
+
+
+class Applications:
+    """Links and questions."""
+
+    def __init__(self, interface: Interface, store: Store, pool: Pool, settings: Settings) -> None:
+        self.interface = interface
+        self.store = store
+        self.pool = pool
+        self.settings = settings
+        self.linked: dict[Channel, Application] = {}
+
+    def connected(self, channel: Channel) -> None:
+        """A process has opened a link."""
+        self.linked[channel] = Application(channel)
+
+    def hello(self, channel: Channel, protocol: int, spec: Mapping[str, Any], workers: int | None) -> bool:
+        """A process introduces itself; True if it counts as an application."""
+        application = self.linked[channel]
+        application.spec = spec
+        application.counts = not spec.get("guest") and not channel.kin
+        if protocol != messages.PROTOCOL:
+            logger.warning(
+                "process %d speaks protocol %d, this monitor %d: restart the application as a whole",
+                channel.pid,
+                protocol,
+                messages.PROTOCOL,
+            )
+        if workers is not None and workers != self.settings.workers:
+            self.change({"workers": workers})
+        channel.send((messages.WELCOME, self.settings.as_dict(), self.pickle_allowed()))
+        return application.counts
+
+    def pickle_allowed(self) -> bool:
+        """Whether payloads may be pickled."""
+        return self.settings.pickle == "on" or (self.settings.pickle == "auto" and self.store.pickle_allowed)
+
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Store changed settings and tell everybody. SettingsError for those that cannot be taken."""
+        changed = self.settings.changed(**changes)
+        self.store.save_settings(changes)
+        self.settings = changed
+        for each in self.linked.values():
+            each.channel.send((messages.CHANGED, changed.as_dict()))
+
+    def gone(self, channel: Channel) -> bool:
+        """A link has ended; True if it was there."""
+        channel.close()
+        return self.linked.pop(channel, None) is not None
+
+    def are_there(self) -> bool:
+        """Whether any application process still needs this monitor."""
+        return any(each.counts and not each.leaving for each in self.linked.values())
+
+    def answer(self, channel: Channel, request: int, question: str, argument: Any) -> None:
+        """Answer a peer's question."""
+        try:
+            answer = self._answer(question, argument)
+        except StoreError as error:
+            channel.send((messages.FAILED, request, error.path, error.reason))
+        except AutocronError as error:
+            channel.send((messages.FAILED, request, self.pool.address, str(error)))
+        else:
+            channel.send((messages.REPLY, request, answer))
+
+    def _answer(self, question: str, argument: Any) -> Any:
+        if question == messages.RESULT:
+            found = self.store.result(argument)
+            return None if found is None else tuple(found)
+        if question == messages.RESULTS:
+            after, limit = argument
+            return [tuple(each) for each in self.store.results(after, limit)]
+        if question == messages.SETTINGS:
+            if argument:
+                self.change(argument)
+            return self.settings.as_dict()
+        if question == messages.OVERVIEW:
+            return self._overview()
+        raise AutocronError(f"{question!r} is a question this monitor does not know")
+
+    def _overview(self) -> dict[str, Any]:
+        return {
+            "settings": self.settings.as_dict(),
+            "counts": self.store.counts(),
+            "workers": [
+                {"pid": each.channel.pid, "running": len(each.inflight), "ready": each.ready, "ending": each.ending}
+                for each in self.pool.members.values()
+            ],
+            "applications": [each.spec.get("pid", 0) for each in self.linked.values() if each.counts],
+        }

@@ -1,0 +1,301 @@
+"""Jobs on their way: stored, claimed, given to workers, settled.
+
+A job that is due at once goes from its registration straight to a worker: it is stored as claimed, and never read
+back. How much a worker gets in advance follows from observed run times, a few milliseconds of work, so that a long
+job never holds short ones hostage; what a busy worker has not begun is taken back when another one is idle.
+
+When the store refuses (no space, locked), nothing is forgotten: applications keep what was not acknowledged,
+outcomes and the registrations of workers wait here, and no further job is dispatched.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import Any, Final
+
+from .. import messages
+from ..errors import StoreError
+from ..interface import Channel, Interface, Store
+from ..job import Job, Outcome, Status
+from ..labels import (
+    MONITOR_ACKNOWLEDGE,
+    MONITOR_ADD,
+    MONITOR_CLAIM,
+    MONITOR_DISPATCH,
+    MONITOR_RELEASE,
+    MONITOR_SETTLE,
+    MONITOR_SYNC,
+)
+from ..settings import Settings
+from .pool import Member, Pool
+
+logger = logging.getLogger("autocron.monitor.dispatcher")
+
+AHEAD_S: Final = 0.005  # of work for each worker, in advance
+AHEAD_BYTES: Final = 1 << 16
+UNKNOWN_S: Final = AHEAD_S  # a task never seen before goes alone
+WEIGHT: Final = 0.2  # of the newest run time in the average
+OVERDUE_S: Final = 0.02  # a worker silent for so long may hold others' jobs hostage
+READY_MOST: Final = 10_000  # claimed and not dispatched
+READY_LEAST: Final = 1_000
+CLAIM_MOST: Final = 5_000
+RETRY_S: Final = 1.0
+
+
+class Dispatcher:
+    """Moves jobs between the store and the workers."""
+
+    def __init__(self, interface: Interface, store: Store, pool: Pool, token: int) -> None:
+        self.interface = interface
+        self.store = store
+        self.pool = pool
+        self.token = token
+        self.settings = Settings()
+        self.paused = False  # draining, or switched off
+        self.ready: deque[Job] = deque()
+        self.next_due: float | None = store.next_due()
+        self.trouble = False
+        self._retry_at = 0.0  # monotonic
+        self._groups: list[tuple[Channel, int, bool, list[Job]]] = []
+        self._stored: list[tuple[Channel, int]] = []
+        self._outcomes: list[Outcome] = []
+        self._durations: dict[str, float] = {}
+
+    # -- registrations ---------------------------------------------------------------------------------------
+
+    def register(self, channel: Channel, group: int, again: bool, rows: list[Any]) -> None:
+        """A peer hands over jobs."""
+        self._groups.append((channel, group, again, [Job._make(row) for row in rows]))
+
+    def add(self, now: float) -> None:
+        """Store what was registered, all groups in one transaction where possible."""
+        if not self._groups or self._must_wait():
+            self._refuse_waiting()
+            return
+        direct = not self.paused and len(self.ready) < READY_MOST and not self._is_due(now)
+        fresh: list[Job] = []
+        waiting: list[Job] = []
+        for _, _, again, jobs in self._groups:
+            for job in jobs:
+                # What may have been stored before may have run before: the store decides.
+                (fresh if direct and not again and job.due <= now else waiting).append(job)
+        try:
+            if waiting:
+                self.interface.call(MONITOR_ADD, self.store.add, waiting, token=0)
+                self.expect(min(job.due for job in waiting))
+            if fresh:
+                self.interface.call(MONITOR_ADD, self.store.add, fresh, token=self.token)
+                self.ready.extend(fresh)
+        except StoreError as error:
+            self._note(error)
+            self._refuse_waiting(error)
+            return
+        self._stored += [(channel, group) for channel, group, _, _ in self._groups]
+        self._groups.clear()
+        self.trouble = False
+
+    def _refuse_waiting(self, error: StoreError | None = None) -> None:
+        """Applications keep what is not stored and send it again; a worker's registrations wait here."""
+        kept = []
+        for each in self._groups:
+            channel, group, _, _ = each
+            if channel in self.pool.members:
+                kept.append(each)
+            else:
+                path, reason = (error.path, error.reason) if error else (self.pool.address, "it cannot be written")
+                channel.send((messages.FULL, group, path, reason))
+        self._groups = kept
+
+    def acknowledge(self) -> None:
+        """What was registered is safe: say so, after the disk has it."""
+        if not self._stored:
+            return
+        if self.settings.durability == "full":
+            try:
+                self.interface.call(MONITOR_SYNC, self.store.sync)
+            except StoreError as error:
+                self._note(error)
+                return
+        stored, self._stored = self._stored, []
+        for channel, group in stored:
+            self.interface.call(MONITOR_ACKNOWLEDGE, channel.send, (messages.REGISTERED, group))
+
+    # -- to the workers --------------------------------------------------------------------------------------
+
+    def expect(self, due: float) -> None:
+        """A job that waits in the store is due then."""
+        if self.next_due is None or due < self.next_due:
+            self.next_due = due
+
+    def _is_due(self, now: float) -> bool:
+        return self.next_due is not None and self.next_due <= now
+
+    def claim(self, now: float) -> None:
+        """Take due jobs from the store."""
+        if self.paused or len(self.ready) >= READY_LEAST or not self._is_due(now) or self._must_wait():
+            return
+        try:
+            self.ready += self.interface.call(MONITOR_CLAIM, self.store.claim, now, CLAIM_MOST, self.token)
+            self.next_due = self.store.next_due()
+        except StoreError as error:
+            self._note(error)
+
+    def dispatch(self) -> None:
+        """Give ready jobs to workers that have room."""
+        if self.paused or self.trouble:
+            return
+        if not self.ready:
+            self._take_back()
+            return
+        free = [each for each in self.pool.serving() if each.load_s <= AHEAD_S / 2]
+        if not free:
+            return
+        free.sort(key=_load)
+        share = -(-len(self.ready) // len(free))
+        for member in free:
+            batch = self._batch(member, share)
+            if not batch:
+                return
+            self.interface.call(MONITOR_DISPATCH, member.channel.send, (messages.RUN, batch))
+
+    def _batch(self, member: Member, most: int) -> list[tuple[Any, ...]]:
+        batch: list[tuple[Any, ...]] = []
+        if not member.inflight:
+            member.heard = self.interface.clock.monotonic()
+        while self.ready and len(batch) < most:
+            job = self.ready[0]
+            seconds = self._durations.get(job.task, UNKNOWN_S)
+            if member.inflight and (
+                member.load_s + seconds > AHEAD_S or member.load_bytes + len(job.payload) > AHEAD_BYTES
+            ):
+                break
+            self.ready.popleft()
+            member.take(job, seconds)
+            batch.append(tuple(job))
+        return batch
+
+    def _take_back(self) -> None:
+        """Nothing is ready and somebody is idle: free what waits behind a long job."""
+        if not any(not each.inflight for each in self.pool.serving()):
+            return
+        now = self.interface.clock.monotonic()
+        for member in self.pool.serving():
+            if len(member.inflight) > 1 and not member.recalled and now - member.heard >= OVERDUE_S:
+                member.recalled = True
+                member.channel.send((messages.TAKE_BACK,))
+
+    # -- from the workers ------------------------------------------------------------------------------------
+
+    def done(self, member: Member, row: tuple[Any, ...]) -> None:
+        """A worker has run a job."""
+        outcome = Outcome._make(row)
+        job = member.drop(outcome.id)
+        if job is None:
+            return  # late: the job was given up or is somebody else's
+        member.heard = self.interface.clock.monotonic()
+        member.recalled = False
+        average = self._durations.get(job.task)
+        new = outcome.duration_s
+        self._durations[job.task] = new if average is None else average + WEIGHT * (new - average)
+        self._outcomes.append(outcome)
+
+    def released(self, member: Member, ids: list[bytes]) -> None:
+        """A worker gives back jobs that it has not begun, or was interrupted in."""
+        jobs = [job for job in map(member.drop, ids) if job is not None]
+        member.recalled = False
+        self.ready.extendleft(reversed(jobs))
+
+    def lost(self, member: Member, how: str, begun: bytes | None) -> None:
+        """A worker has ended with jobs in its hands: the one it had begun is charged with the death."""
+        for id in list(member.inflight)[::-1]:
+            job = member.drop(id)
+            assert job is not None
+            if id == begun and not member.killed:
+                self._charge(job, how)
+            else:
+                self.ready.appendleft(job)
+
+    def _charge(self, job: Job, how: str) -> None:
+        deaths = job.deaths + 1
+        try:
+            deaths = max(deaths, self.store.died(job.id, token=self.token))
+        except StoreError as error:
+            self._note(error)
+        self.retry(job._replace(deaths=deaths), how)
+
+    def retry(self, job: Job, how: str) -> None:
+        """Run a job again whose worker died, unless too many did."""
+        if job.deaths < self.settings.max_deaths:
+            self.ready.appendleft(job)
+            return
+        error = f"the worker died ({how}) while running this task"
+        logger.error("job %s of %s is given up after %d deaths: %s", job.id.hex(), job.task, job.deaths, error)
+        self._outcomes.append(Outcome(job.id, Status.ERROR.value, b"", error))
+
+    def settle(self, now: float) -> list[bytes]:
+        """Record outcomes; the jobs that have ended."""
+        # A job's own registrations come before its outcome: else its end could be stored without them.
+        if not self._outcomes or self._groups or self._must_wait():
+            return []
+        try:
+            self.interface.call(
+                MONITOR_SETTLE,
+                self.store.settle,
+                self._outcomes,
+                token=self.token,
+                now=now,
+                ttl_s=self.settings.ttl_s,
+            )
+        except StoreError as error:
+            self._note(error)
+            return []
+        ended = [each.id for each in self._outcomes]
+        self._outcomes.clear()
+        self.trouble = False
+        return ended
+
+    def release_ready(self) -> None:
+        """Give back to the store what is claimed and not dispatched."""
+        if not self.ready:
+            return
+        try:
+            self.interface.call(MONITOR_RELEASE, self.store.release, [job.id for job in self.ready], token=self.token)
+        except StoreError as error:
+            self._note(error)  # the next monitor takes them back
+        else:
+            self.expect(min(job.due for job in self.ready))
+        self.ready.clear()
+
+    # -- time ------------------------------------------------------------------------------------------------
+
+    def is_settled(self) -> bool:
+        """Whether nothing waits to be stored."""
+        return not (self._outcomes or self._groups or self._stored)
+
+    def next_at(self) -> float | None:
+        """Monotonic time of the next thing to do, apart from what is due."""
+        if self.trouble:
+            return self._retry_at
+        serving = list(self.pool.serving())
+        if all(each.inflight for each in serving):
+            return None
+        waiting = [each.heard + OVERDUE_S for each in serving if len(each.inflight) > 1 and not each.recalled]
+        return min(waiting, default=None)
+
+    def next_claim(self) -> float | None:
+        """Wall time at which the next waiting job is to be claimed."""
+        return None if self.paused or self.trouble or len(self.ready) >= READY_LEAST else self.next_due
+
+    def _must_wait(self) -> bool:
+        return self.trouble and self.interface.clock.monotonic() < self._retry_at
+
+    def _note(self, error: StoreError) -> None:
+        if not self.trouble:
+            logger.error("%s; trying again", error)
+        self.trouble = True
+        self._retry_at = self.interface.clock.monotonic() + RETRY_S
+
+
+def _load(member: Member) -> float:
+    return member.load_s

@@ -1,0 +1,151 @@
+"""Due fire times become jobs, once each.
+
+Which entries hold is what the linked application processes announce; where two announce the same entry, the newest
+process decides (deploys, reloads). An entry that nobody announces any more does not fire. Its last fire time stays in
+the store, so that a time missed while nothing ran is noticed by whoever runs next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable
+from typing import Any, Final
+
+from ..errors import StoreError
+from ..interface import Channel, Interface, Store
+from ..job import Entry, Firing, Job
+from ..labels import MONITOR_FIRE
+from ..payload import encode_call
+from ..schedule import Schedule
+
+logger = logging.getLogger("autocron.monitor.scheduler")
+
+ON_TIME_S: Final = 60.0  # a fire time not older than this is not a missed one
+RETRY_S: Final = 1.0
+NO_ARGUMENTS: Final = encode_call((), {})
+
+
+class Scheduler:
+    """Fires the entries of the linked applications."""
+
+    def __init__(self, interface: Interface, store: Store, token: int) -> None:
+        self.interface = interface
+        self.store = store
+        self.token = token
+        self.next_at: float | None = None  # wall time
+        self._known = {each.key: each for each in store.entries()}
+        self._announced: dict[Channel, list[Entry]] = {}
+        self._entries: dict[str, Entry] = {}
+        self._schedules: dict[str, Schedule] = {}
+        self._next: dict[str, float] = {}
+        self._last_job: dict[str, bytes] = {each.key: each.last_job for each in self._known.values()}
+        self._queued: dict[bytes, str] = {}  # firings that wait for the end of this job
+
+    def announce(self, channel: Channel, rows: Iterable[Any], now: float) -> None:
+        """These are all entries of an application process."""
+        self._announced.setdefault(channel, [])
+        self._announced[channel] = [Entry._make(row) for row in rows]
+        self._choose(now)
+
+    def forget(self, channel: Channel, now: float) -> None:
+        """An application process has gone."""
+        if self._announced.pop(channel, None):
+            self._choose(now)
+
+    def _choose(self, now: float) -> None:
+        chosen = {entry.key: entry for entries in self._announced.values() for entry in entries}  # newest last
+        for key in [key for key in self._entries if key not in chosen]:
+            del self._entries[key], self._schedules[key]
+            self._next.pop(key, None)
+        for key, entry in chosen.items():
+            if self._entries.get(key) != entry:
+                self._begin(entry, now)
+        self._plan()
+
+    def _begin(self, entry: Entry, now: float) -> None:
+        schedule = Schedule(entry.crontab, tz=entry.tz or None)
+        spec = f"{entry.crontab} {entry.tz}".rstrip()
+        state = self._known.get(entry.key)
+        if state is None or state.spec != spec:
+            last = now  # new or edited: from now on
+            try:
+                self.store.set_entry(entry.key, spec, last)
+            except StoreError as error:
+                logger.error("the entry %s cannot be stored: %s", entry.key, error)
+        else:
+            last = state.last_fire
+        self._entries[entry.key] = entry
+        self._schedules[entry.key] = schedule
+        self._next[entry.key] = schedule.next_fire(max(last, now - entry.catch_up_s - ON_TIME_S))
+
+    def _plan(self) -> None:
+        waiting = set(self._queued.values())
+        self.next_at = min((at for key, at in self._next.items() if key not in waiting), default=None)
+
+    def ended(self, ids: Iterable[bytes]) -> None:
+        """These jobs have ended; firings that are queued behind them may go."""
+        if self._queued:
+            for id in ids:
+                self._queued.pop(id, None)
+            self._plan()
+
+    def fire(self, now: float) -> list[Job]:
+        """The jobs of all fire times up to now, claimed for being dispatched."""
+        if self.next_at is None or now < self.next_at:
+            return []
+        firings = []
+        following = {}
+        for key, at in self._next.items():
+            if at <= now:
+                entry = self._entries[key]
+                latest, after = self._latest(key, at, now)
+                job = self._job(entry, latest, now)
+                if job is None and entry.overlap == "queue" and self._last_job[key] in self._queued:
+                    continue  # it stays due
+                firings.append(Firing(key, latest, job))
+                following[key] = after
+        try:
+            jobs = self.interface.call(MONITOR_FIRE, self.store.fire, firings, token=self.token) if firings else []
+        except StoreError as error:
+            logger.error("due entries cannot be fired: %s; trying again", error)
+            self.next_at = now + RETRY_S
+            return []
+        for firing in firings:
+            state = self._known.get(firing.key)
+            if state is not None:
+                self._known[firing.key] = state._replace(last_fire=firing.at)
+        self._next.update(following)
+        for job in jobs:
+            self._last_job[job.entry] = job.id
+        self._plan()
+        return jobs
+
+    def _latest(self, key: str, at: float, now: float) -> tuple[float, float]:
+        """The newest fire time that has come, and the one after it: several missed ones are one firing."""
+        schedule = self._schedules[key]
+        after = schedule.next_fire(at)
+        while after <= now:
+            at, after = after, schedule.next_fire(after)
+        return at, after
+
+    def _job(self, entry: Entry, at: float, now: float) -> Job | None:
+        """The job of a fire time; None if it is passed over or has to wait."""
+        late_s = now - at
+        if late_s > max(entry.catch_up_s, ON_TIME_S) or (late_s > ON_TIME_S and not entry.catch_up_s):
+            logger.info("%s: the fire time %.0f s ago was missed and is too old to be made up", entry.key, late_s)
+            return None
+        last = self._last_job.get(entry.key, b"")
+        if entry.overlap != "allow" and last and self.store.unfinished(last):
+            if entry.overlap == "queue":
+                self._queued[last] = entry.key
+            else:
+                logger.warning("%s: skipped, because its previous firing still goes", entry.key)
+            return None
+        return Job(_firing_id(entry.key, at), entry.task, NO_ARGUMENTS, at, entry=entry.key)
+
+
+def _firing_id(key: str, at: float) -> bytes:
+    """The same for whoever fires it: the store then keeps one job per fire time."""
+    digest = hashlib.blake2b(f"{key} {at!r}".encode(), digest_size=10).digest()
+    return int(at * 1000).to_bytes(6, "big") + digest

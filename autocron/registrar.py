@@ -1,0 +1,321 @@
+"""Collects registrations, hands them over in groups, and asks the monitor's questions.
+
+A registration is *pending* until it is sent, then *unacknowledged* until the monitor says that it is safe. When the
+link breaks, whatever is unacknowledged is sent again over the next one; the store keeps a job once, whoever brings
+it. Callers only touch deques and the bell: they are never blocked by a slow monitor.
+
+In a worker the channel is the link. It needs no acknowledgement: if the monitor dies, so does the worker, and the
+job runs again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from . import messages
+from .errors import AutocronError, StoreError, StoreFull
+from .interface import Background, Body, Channel, Closed, Interface, Message, Source
+from .job import Entry, Job
+from .labels import APP_FALLBACK, APP_REGISTER
+
+logger = logging.getLogger("autocron.registrar")
+
+GROUP_JOBS: Final = 500
+GROUP_BYTES: Final = 1 << 18
+WINDOW_JOBS: Final = 5000  # sent and not acknowledged: enough to keep a monitor busy, bounded in its memory
+FALLBACK_AFTER_S: Final = 1.0  # without a monitor, registrations are then written by this process itself
+RETRY_S: Final = 1.0
+ANSWER_S: Final = 30.0
+
+
+class Registrar:
+    """The application's (or a worker's) end of the link."""
+
+    def __init__(
+        self,
+        interface: Interface,
+        address: str,
+        *,
+        link: Channel | None,
+        relink: Callable[[], Channel | None] | None = None,
+        background: Background | None = None,
+        announcement: Callable[[], tuple[int, list[Entry]]] | None = None,
+        on_settings: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        self.interface = interface
+        self.address = address
+        self.link = link
+        self.trouble: StoreError | None = None  # why the store takes nothing at the moment
+        self.stopped = False
+        self.bell = interface.spawner.bell()
+        self._relink = relink
+        self._announcement = announcement
+        self._on_settings = on_settings
+        self._announced = -1
+        self._mutex = interface.spawner.mutex()
+        self._pending: deque[Job] = deque()
+        self._returned: deque[Job] = deque()  # to be sent again: the monitor may have stored them before
+        self._unacknowledged: dict[int, list[Job]] = {}
+        self._watched: set[bytes] = set()  # jobs whose callers wait for the acknowledgement
+        self._numbers = itertools.count(1)
+        self._asked: dict[int, Body] = {}
+        self._answers: dict[int, Any] = {}
+        self._retry_at = 0.0
+        self._lost_at = interface.clock.monotonic() if link is None else 0.0
+        self._failures = 0
+        self._leaving = False
+        self._questions: deque[Body] = deque()
+        self.background: Background = (
+            background or interface.spawner.background(self.step) or InCaller(interface, self.step)
+        )
+
+    # -- what callers do -------------------------------------------------------------------------------------
+
+    def add(self, job: Job, *, blocking: bool = False) -> None:
+        """Hand over a registration; `blocking`: return when it is safely stored, StoreError if it cannot be."""
+        if blocking:
+            self._watched.add(job.id)
+        self._pending.append(job)
+        self.nudge()
+        if blocking:
+            self._await_safe(job)
+
+    def nudge(self) -> None:
+        """There is something to send."""
+        if self._relink is None:
+            self.send()
+        else:
+            self.bell.ring()
+
+    def _await_safe(self, job: Job) -> None:
+        self.background.wait_for(lambda: job.id not in self._watched or self.trouble is not None)
+        if job.id in self._watched and self.trouble is not None:
+            self._watched.discard(job.id)
+            for jobs in (self._returned, self._pending):
+                if job in jobs:
+                    jobs.remove(job)  # the caller is told that it was refused, so it must not run later
+            raise self.trouble
+
+    def ask(self, question: str, argument: object = None) -> Any:
+        """The monitor's answer; AutocronError if there is none."""
+        number = next(self._numbers)
+        self._put(number, (messages.ASK, number, question, argument))
+        until = self.interface.clock.monotonic() + ANSWER_S
+        self.background.wait_for(lambda: number in self._answers, until)
+        self._asked.pop(number, None)
+        if number not in self._answers:
+            raise AutocronError(f"the monitor of {self.address} does not answer; is it stopped?")
+        answer = self._answers.pop(number)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _put(self, number: int, body: Body) -> None:
+        self._asked[number] = body
+        self._questions.append(body)
+        self.nudge()
+
+    def flush(self, within_s: float) -> None:
+        """Return when everything handed over is safe; what no monitor takes in time is written by us."""
+        self.bell.ring()
+        until = self.interface.clock.monotonic() + within_s
+        if not self.background.wait_for(self.is_idle, until):
+            self._write_directly()
+        if lost := len(self._unsure()) + len(self._pending):
+            logger.error("%d registrations are lost: %s", lost, self.trouble)
+
+    def is_idle(self) -> bool:
+        """Whether nothing is pending or unacknowledged."""
+        return not (self._pending or self._returned or self._unacknowledged)
+
+    # -- what the background does ----------------------------------------------------------------------------
+
+    def step(self) -> bool:
+        """One pass: link, send, hear. False when there is nothing more to do."""
+        if self.stopped:
+            return False
+        if self.link is None:
+            self._find_link()
+        self.send()
+        sources: list[Source] = [self.bell]
+        if self.link is not None:
+            sources.append(self.link)
+        for event in self.interface.spawner.wait(sources, self._until()):
+            if isinstance(event, Message):
+                self.receive(event.body)
+            elif isinstance(event, Closed) and event.channel is self.link:
+                self._lose_link()
+        return not self.stopped
+
+    def _until(self) -> float | None:
+        if self.link is not None and not (self.trouble and self._returned):
+            return None
+        now = self.interface.clock.monotonic()
+        return self.interface.clock.time() + max(0.0, self._retry_at - now)
+
+    def _find_link(self) -> None:
+        now = self.interface.clock.monotonic()
+        if now < self._retry_at or self._relink is None or self._leaving:
+            return
+        try:
+            self.link = self._relink()
+        except StoreError as error:
+            self._note(error)
+        except OSError as error:
+            logger.error("cannot start a monitor for %s: %s", self.address, error)
+        if self.link is None:
+            if now - self._lost_at >= FALLBACK_AFTER_S:
+                self._write_directly()
+            # A monitor that cannot start must not be tried in a loop of new processes.
+            self._failures += 1
+            self._retry_at = self.interface.clock.monotonic() + min(RETRY_S * 2 ** min(self._failures - 1, 5), 30.0)
+            return
+        self._announced = -1
+        self._failures = 0
+        self._questions.extend(body for body in list(self._asked.values()) if body not in self._questions)
+
+    def _lose_link(self) -> None:
+        assert self.link is not None
+        self.link.close()
+        self.link = None
+        self._lost_at = self.interface.clock.monotonic()
+        self._retry_at = 0.0
+        for group in self._unacknowledged.values():
+            self._returned.extend(group)
+        self._unacknowledged.clear()
+
+    def send(self) -> None:
+        """Hand over what is pending, as far as the window allows."""
+        with self._mutex:
+            link = self.link
+            if link is None:
+                return
+            if self._announcement is not None:
+                version, entries = self._announcement()
+                if version != self._announced:
+                    self._announced = version
+                    link.send((messages.ANNOUNCE, [tuple(entry) for entry in entries]))
+            while self._questions:
+                link.send(self._questions.popleft())
+            if self._returned and self.interface.clock.monotonic() >= self._retry_at:
+                self._send_group(link, self._returned, again=True)
+            if self.trouble is None:
+                while self._pending and self._in_flight() < WINDOW_JOBS:
+                    self._send_group(link, self._pending, again=False)
+
+    def _in_flight(self) -> int:
+        return sum(map(len, self._unacknowledged.values())) if self._unacknowledged else 0
+
+    def _send_group(self, link: Channel, jobs: deque[Job], *, again: bool) -> None:
+        number = next(self._numbers)
+        group: list[Job] = []
+        size = 0
+        while jobs and len(group) < GROUP_JOBS and size < GROUP_BYTES:
+            job = jobs.popleft()
+            size += len(job.payload)
+            group.append(job)
+        if self._relink is not None or self._watched:
+            self._unacknowledged[number] = group
+        body = (messages.REGISTER, number, again, [tuple(job) for job in group])
+        self.interface.call(APP_REGISTER, link.send, body)
+
+    def receive(self, body: Body) -> None:
+        """Something the monitor says."""
+        kind = body[0]
+        if kind == messages.REGISTERED:
+            self._settle_group(self._unacknowledged.pop(body[1], ()))
+            self.trouble = None
+        elif kind == messages.FULL:
+            _, number, path, reason = body
+            self._returned.extendleft(reversed(self._unacknowledged.pop(number, [])))
+            self._retry_at = self.interface.clock.monotonic() + RETRY_S
+            self._note(StoreFull(path, reason))
+        elif kind == messages.REPLY:
+            self._answers[body[1]] = body[2]
+        elif kind == messages.FAILED:
+            self._answers[body[1]] = StoreError(body[2], body[3])
+        elif kind == messages.CHANGED and self._on_settings is not None:
+            self._on_settings(body[1])
+
+    def _settle_group(self, group: Iterable[Job]) -> None:
+        if self._watched:
+            self._watched.difference_update(job.id for job in group)
+
+    def _note(self, trouble: StoreError) -> None:
+        if self.trouble is None:
+            logger.error("registrations wait: %s", trouble)
+        self.trouble = trouble
+
+    def _unsure(self) -> list[Job]:
+        return [*(job for group in list(self._unacknowledged.values()) for job in group), *self._returned]
+
+    def _write_directly(self) -> None:
+        """No monitor is within reach: store what waits, as the monitor would."""
+        with self._mutex:
+            fresh = len(self._pending)
+            jobs = [*self._unsure(), *list(self._pending)[:fresh]]
+            if not jobs:
+                return
+            try:
+                self.interface.call(APP_FALLBACK, self._store, jobs)
+            except StoreError as error:
+                self._note(error)
+                return
+            self.trouble = None
+            self._unacknowledged.clear()
+            self._returned.clear()
+            for _ in range(fresh):
+                self._pending.popleft()
+            self._settle_group(jobs)
+
+    def _store(self, jobs: list[Job]) -> None:
+        store = self.interface.open_store(self.address)
+        try:
+            store.add(jobs, token=0)
+            store.sync()
+        finally:
+            store.close()
+
+    def leave(self, within_s: float) -> None:
+        """Say good-bye, and wait until it had its effect: if we were the last, the monitor is gone."""
+        link = self.link
+        if link is None:
+            return
+        self._leaving = True
+        number = next(self._numbers)
+        self._put(number, (messages.BYE, number))
+        until = self.interface.clock.monotonic() + within_s
+        self.background.wait_for(lambda: number in self._answers or self.link is not link, until)
+
+    def stop(self) -> None:
+        """End the background and let go of the link."""
+        self.stopped = True
+        self.bell.ring()
+        self.background.stop()
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+
+
+class InCaller:
+    """A `Background` where there can be no thread: whoever waits does the work."""
+
+    def __init__(self, interface: Interface, step: Callable[[], bool]) -> None:
+        self._interface = interface
+        self._step = step
+
+    def wait_for(self, condition: Callable[[], bool], until: float | None = None) -> bool:
+        """See `autocron.interface.Background`."""
+        while not condition():
+            if until is not None and self._interface.clock.monotonic() >= until:
+                return False
+            if not self._step():
+                return condition()
+        return True
+
+    def stop(self) -> None:
+        """Nothing runs."""

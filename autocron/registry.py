@@ -1,0 +1,46 @@
+"""What has been decorated in this process: tasks by address, cron entries by key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .job import Entry
+
+
+@dataclass
+class Registry:
+    """The definitions of this process; state belongs to the engine."""
+
+    tasks: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
+    decorated: dict[str, Any] = field(default_factory=dict)  # the function behind each entry
+    version: int = 0  # grows with each change of the entries
+    dialect: str = "autocron"  # of crontabs that do not say
+    loading: str = ""  # the main script that is just being loaded by a worker
+
+    def add_task(self, address: str, function: Callable[..., Any]) -> None:
+        """Make a function callable by workers."""
+        self.tasks[address] = function
+
+    def add_entry(self, function: Callable[..., Any], entry: Entry) -> None:
+        """Add an entry; a function decorated twice has two, a module that is loaded again replaces its own."""
+        ordinal = 0
+        while self.decorated.get(f"{entry.task}#{ordinal}") is function:
+            ordinal += 1
+        if ordinal == 0:
+            self.forget(entry.task)
+        key = f"{entry.task}#{ordinal}"
+        self.entries[key] = entry._replace(key=key)
+        self.decorated[key] = function
+        self.version += 1
+
+    def forget(self, task: str) -> None:
+        """Drop all entries of this task."""
+        for key in [key for key, entry in self.entries.items() if entry.task == task]:
+            del self.entries[key], self.decorated[key]
+        self.version += 1
+
+
+registry = Registry()

@@ -1,0 +1,18 @@
+"""Where jobs are kept. One file per kind of store; `open_store` chooses by the address."""
+
+from __future__ import annotations
+
+from ..interface import Store
+
+
+def open_store(address: str) -> Store:
+    """Open the store at this address: an absolute path, or ":memory:".
+
+    StoreError if it cannot be used; ValueError if there is no store for such an address.
+    """
+    if "://" in address:
+        scheme = address.split("://", 1)[0]
+        raise ValueError(f"{address!r}: there is no store for {scheme!r} yet; give the path of a SQLite file")
+    from .sqlite import SQLiteStore  # noqa: PLC0415 - `import autocron` must not load sqlite3
+
+    return SQLiteStore(address)

@@ -1,0 +1,105 @@
+"""Where a database lies, and the private directory beside it that its monitor uses.
+
+    app.db             the database
+    app.db-autocron/   mode 0700, there while a monitor runs
+        lock           held by the one monitor
+        starting       held by the process that starts a monitor
+        link           the socket
+        slots          which worker has begun which job
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from ..errors import StoreError
+
+SUFFIX: Final = "-autocron"
+FILES: Final = ("link", "slots", "starting", "lock")  # in the order in which they are removed
+LONGEST_SOCKET_PATH: Final = 100
+
+
+def locate(database_file: str | Path) -> str:
+    """The real, absolute path of a database. Relative: inside ~/.autocron/, which is created if missing."""
+    if not isinstance(database_file, str | Path):
+        raise TypeError(f"database_file={database_file!r}: a str or a Path is needed")
+    text = str(database_file)
+    if "://" in text:
+        return text
+    if not text or "\0" in text:
+        raise ValueError(f"database_file={text!r}: the name of a file is needed")
+    path = Path(text).expanduser()
+    if not path.is_absolute():
+        home = Path.home() / ".autocron"
+        home.mkdir(mode=0o700, exist_ok=True)
+        path = home / path
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"the directory {path.parent} of the database {path} does not exist: create it first")
+    return os.path.realpath(path)
+
+
+def directory_of(address: str) -> Path:
+    """The private directory beside a database."""
+    return Path(address + SUFFIX)
+
+
+def make_directory(address: str) -> Path:
+    """That directory, made if needed; StoreError if it cannot be, or if it is open to others."""
+    path = directory_of(address)
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise StoreError(address, f"cannot create {path}: {error.strerror}") from error
+    if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise StoreError(address, f"{path} must belong to this user alone (chmod 700)")
+    return path
+
+
+def remove_directory(address: str) -> None:
+    """Leave nothing behind. Safe at any moment, because `acquire` checks that its lock file is still there."""
+    path = directory_of(address)
+    with contextlib.suppress(OSError):
+        for name in FILES:
+            (path / name).unlink(missing_ok=True)
+        path.rmdir()
+
+
+def acquire(address: str, name: str, *, blocking: bool) -> int | None:
+    """Lock a file in the private directory; its descriptor, or None if another process holds it."""
+    while True:
+        path = make_directory(address) / name
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except FileNotFoundError:  # a monitor that ended has just removed the directory
+            continue
+        except OSError as error:
+            raise StoreError(address, f"cannot open {path}: {error.strerror}") from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(path), os.fstat(fd)):
+                return fd
+        os.close(fd)  # it was removed before we had it: whoever comes now would lock another file
+
+
+@contextlib.contextmanager
+def socket_path(directory: Path) -> Iterator[str]:
+    """A path of the socket that fits into the kernel's 107 bytes."""
+    path = str(directory / "link")
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+        yield path
+        return
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}/link"
+    finally:
+        os.close(fd)

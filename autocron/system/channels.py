@@ -1,0 +1,200 @@
+"""Channels over stream sockets: frames of a length and a marshalled tuple.
+
+`marshal` builds only plain values, so bytes from a peer cannot run code here, and it is the fastest codec there is.
+Format 2 is the same in all versions of Python 3.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import marshal
+import os
+import select
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from typing import Any, Final
+
+from ..interface import Body, Closed, Event, Message
+
+FORMAT: Final = 2
+HEADER: Final = struct.Struct("!I")
+CHUNK: Final = 1 << 16
+LARGEST_FRAME: Final = 1 << 30
+
+
+def identity(fd: int) -> tuple[int, int] | None:
+    """What a descriptor stands for; None if it is closed. Applications close and reuse numbers that are ours."""
+    try:
+        found = os.fstat(fd)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+class SocketChannel:
+    """See `autocron.interface.Channel`."""
+
+    def __init__(
+        self, sock: socket.socket, pid: int, *, pidfd: int = -1, kin: bool = False, patient: bool = False
+    ) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._fd = sock.fileno()
+        self._identity = identity(self._fd)
+        self._patient = patient  # a worker's threads wait until the monitor takes what they send; it never waits
+        self._sending = threading.Lock()
+        self._incoming = bytearray()
+        self._outgoing = bytearray()
+        self.pidfd = pidfd  # ends the link where a C-level fork keeps a copy of the socket
+        self.pid = pid
+        self.kin = kin
+        self.closed = False
+        self._ended = False
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def interest(self) -> int:
+        return select.POLLIN | (select.POLLOUT if self._outgoing else 0)
+
+    def is_ours(self) -> bool:
+        """Whether the descriptor is still the socket we opened."""
+        return not self.closed and identity(self._fd) == self._identity
+
+    def send(self, body: Body) -> None:
+        if not self.is_ours():
+            return
+        data = marshal.dumps(body, FORMAT)
+        with self._sending:
+            self._outgoing += HEADER.pack(len(data)) + data
+            self._flush()
+            while self._patient and self._outgoing and self.is_ours():
+                poll = select.poll()
+                poll.register(self._fd, select.POLLOUT)
+                poll.poll()
+                self._flush()
+
+    def backlog(self) -> int:
+        return len(self._outgoing)
+
+    def flush(self) -> None:
+        """Send what the peer takes of what is left."""
+        with self._sending:
+            self._flush()
+
+    def _flush(self) -> None:
+        try:
+            while self._outgoing:
+                del self._outgoing[: self._socket.send(self._outgoing)]
+        except BlockingIOError:
+            return
+        except OSError:  # the peer is gone: `wait` tells
+            self._outgoing.clear()
+
+    def receive(self, mask: int, *, rest: bool = False) -> Iterator[Event]:
+        """The messages that have come; `rest`: read on until nothing more is there."""
+        if self._ended:
+            return
+        if mask & select.POLLOUT:
+            self.flush()
+        ended = bool(mask & select.POLLNVAL) or not self.is_ours()
+        while not ended and mask & (select.POLLIN | select.POLLHUP | select.POLLERR):
+            try:
+                data = self._socket.recv(CHUNK)
+            except BlockingIOError:
+                break
+            except OSError:
+                data = b""
+            if not data:
+                ended = True
+                break
+            self._incoming += data
+            if not rest and not mask & select.POLLHUP and len(data) < CHUNK:
+                break
+            if not rest and len(self._incoming) > 16 * CHUNK and self._whole_frame():
+                break  # others want to be heard too
+        for body in self._frames():
+            yield Message(self, body)
+        if ended:
+            self._ended = True
+            yield Closed(self)
+
+    def _whole_frame(self) -> bool:
+        return len(self._incoming) >= HEADER.size + HEADER.unpack_from(self._incoming)[0]
+
+    def _frames(self) -> Iterator[Body]:
+        buffer, position = self._incoming, 0
+        bodies: list[Any] = []
+        try:
+            while len(buffer) - position >= HEADER.size:
+                (length,) = HEADER.unpack_from(buffer, position)
+                if length > LARGEST_FRAME:
+                    raise ValueError(length)
+                end = position + HEADER.size + length
+                if end > len(buffer):
+                    break
+                bodies.append(marshal.loads(memoryview(buffer)[position + HEADER.size : end]))
+                position = end
+        except (ValueError, EOFError, TypeError):
+            self.close()  # not one of us: nothing it says can be trusted
+            return iter(())
+        del buffer[:position]
+        return iter(bodies)
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        ours = self.is_ours()
+        self.closed = True
+        if ours:
+            self._socket.close()
+        else:
+            self._socket.detach()  # the number belongs to somebody else now
+        if self.pidfd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(self.pidfd)
+            self.pidfd = -1
+
+
+class PipeBell:
+    """See `autocron.interface.Bell`."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._identities = identity(self._reader), identity(self._writer)
+        self._rung = False
+
+    def fileno(self) -> int:
+        return self._reader
+
+    def interest(self) -> int:
+        return select.POLLIN
+
+    def is_ours(self) -> bool:
+        """Whether the descriptors are still the pipe we opened."""
+        return (identity(self._reader), identity(self._writer)) == self._identities
+
+    def ring(self) -> None:
+        if self._rung:
+            return
+        self._rung = True
+        if identity(self._writer) == self._identities[1]:
+            with contextlib.suppress(OSError):
+                os.write(self._writer, b"!")
+
+    def receive(self, mask: int) -> Iterator[Event]:
+        if self.is_ours():
+            with contextlib.suppress(OSError):
+                os.read(self._reader, 64)
+        # Cleared after the byte is read and before what it announces is looked at: the other order would lose a
+        # ring that comes between, whose byte is read and whose flag keeps all later ones silent.
+        self._rung = False
+        return iter(())
+
+    def close(self) -> None:
+        """Let go of the pipe, if it is still ours."""
+        if self.is_ours():
+            os.close(self._reader)
+            os.close(self._writer)

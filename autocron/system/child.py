@@ -1,0 +1,141 @@
+"""Where a monitor and a worker process begin and end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .. import messages
+from ..interface import Closed, Message
+from ..run import Interrupted
+from .channels import SocketChannel
+from .linux import die_with_parent, name_process
+
+
+def main(role: str, fd: str, address: str, *more: str) -> None:
+    """Run a role of this process; never returns."""
+    # The application may have ignored or blocked signals, and both are inherited.
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
+        signal.signal(each, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    sock = socket.socket(fileno=int(fd))
+    sock.set_inheritable(False)
+    if role == "monitor":
+        run_monitor(sock, address)
+    else:
+        run_worker(sock, address, *map(int, more))
+
+
+def set_up_logging(level: int) -> None:
+    """One line per event, to the stderr that we share with the application."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s"))
+    logger = logging.getLogger("autocron")
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+def run_monitor(sock: socket.socket, address: str) -> None:
+    """The monitor process."""
+    from . import real_interface  # noqa: PLC0415 - a worker does not need what a monitor needs
+    from .links import peer_channel  # noqa: PLC0415
+    from .processes import MonitorProcesses  # noqa: PLC0415
+    from ..monitor import Monitor  # noqa: PLC0415
+
+    name_process("autocron-mon")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    spawner = MonitorProcesses()
+    monitor = Monitor(real_interface(spawner), address, peer_channel(sock), on_level=set_up_logging)
+    try:
+        monitor.run()
+    except BaseException:
+        logging.getLogger("autocron.monitor").exception("the monitor of %s met an error it cannot survive", address)
+    finally:
+        spawner.end()
+        monitor.close()
+        _exit()
+
+
+def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> None:
+    """A worker process."""
+    started = time.time()
+    die_with_parent(signal.SIGKILL)
+    if os.getppid() != monitor:
+        os._exit(1)  # it ended before it could take us along
+    from . import real_interface  # noqa: PLC0415
+    from .code import ApplicationCode  # noqa: PLC0415
+    from .processes import WorkerProcesses  # noqa: PLC0415
+    from .threads import BackgroundThread  # noqa: PLC0415
+    from ..engine import engine  # noqa: PLC0415
+    from ..registrar import Registrar  # noqa: PLC0415
+    from ..worker import Worker  # noqa: PLC0415
+
+    name_process("autocron-worker")
+    spawner = WorkerProcesses(address, slot)
+    interface = real_interface(spawner)
+    channel = SocketChannel(sock, monitor, patient=True)
+    spec, pickle_allowed = _await_spec(spawner, channel)
+    set_up_logging(spec["log_level"])
+    code = ApplicationCode(started)
+    code.prepare(spec)
+    interrupter = _Interrupter()
+    worker = Worker(interface, channel, code, pickle_allowed=pickle_allowed, interrupt=interrupter.interrupt)
+    interrupter.is_running = lambda: worker.running is not None
+
+    def hear() -> bool:
+        if not worker.hear():
+            os._exit(1)  # the monitor is gone, and with it whoever waits for us
+        return True
+
+    background = BackgroundThread(hear)
+    registrar = Registrar(interface, address, link=channel, background=background)
+    worker.reply = registrar.receive
+    engine.bind(interface, address, registrar, pickle_allowed)
+    channel.send((messages.READY,))
+    worker.loop(background)
+    # Leave as any program does: what tasks have set up may want to flush or to close.
+    sys.exit(0)
+
+
+def _await_spec(spawner: Any, channel: SocketChannel) -> tuple[Mapping[str, Any], bool]:
+    while True:
+        for event in spawner.wait([channel], None):
+            if isinstance(event, Closed):
+                os._exit(1)
+            if isinstance(event, Message) and event.body[0] == messages.PREPARE:
+                return event.body[1], event.body[2]
+
+
+class _Interrupter:
+    """Raises `Interrupted` in the main thread, where jobs run, at the end of the grace period."""
+
+    def __init__(self) -> None:
+        self._interrupting = False
+        self.is_running = lambda: False
+        signal.signal(signal.SIGTERM, self._handle)
+
+    def interrupt(self) -> None:
+        self._interrupting = True
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+    def _handle(self, number: int, frame: object) -> None:
+        # A TERM from elsewhere (systemd sends it to everybody) ends this worker after its job, not within it.
+        if self._interrupting and self.is_running():
+            self._interrupting = False
+            raise Interrupted
+
+
+def _exit() -> None:
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)

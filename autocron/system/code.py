@@ -1,0 +1,82 @@
+"""Loading the application's code in a worker: modules by name, the main script as `multiprocessing` does."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import runpy
+import sys
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..registry import registry
+
+MAIN = "__mp_main__"  # not "__main__": what is guarded by that name must not run in a worker
+
+
+class ApplicationCode:
+    """See `autocron.worker.Code`."""
+
+    def __init__(self, started: float) -> None:
+        self._started = started
+        self._mains: set[str] = set()
+
+    def prepare(self, spec: Mapping[str, Any]) -> None:
+        """See the application's modules as it does."""
+        sys.path[:] = [each for each in spec["path"] if isinstance(each, str)]
+        sys.argv[:] = spec["argv"]
+
+    def resolve(self, address: str) -> Callable[..., Any]:
+        function = registry.tasks.get(address)
+        if function is not None:
+            return function
+        module = address.rpartition(":")[0]
+        if module.startswith("/"):
+            self._load_main(module)
+        elif module not in sys.modules:
+            importlib.invalidate_caches()  # it may have been written since we looked
+            importlib.import_module(module)
+        function = registry.tasks.get(address)
+        if function is None:
+            raise LookupError(f"there is no task {address}: no function of this name is decorated in {module}")
+        return function
+
+    def _load_main(self, path: str) -> None:
+        if path in self._mains:
+            return
+        self._mains.add(path)
+        main = types.ModuleType(MAIN)
+        previous = sys.modules["__main__"]
+        sys.modules["__main__"] = sys.modules[MAIN] = main
+        registry.loading = path
+        try:
+            if os.path.isdir(path) or path.endswith((".pyz", ".zip")):
+                main.__dict__.update(runpy.run_path(path, run_name=MAIN))
+                sys.modules["__main__"] = sys.modules[MAIN] = main
+            else:
+                loader = importlib.machinery.SourceFileLoader(MAIN, path)
+                main.__spec__ = importlib.util.spec_from_loader(MAIN, loader)
+                main.__file__ = path
+                loader.exec_module(main)
+        except BaseException:
+            self._mains.discard(path)
+            sys.modules["__main__"] = previous
+            del sys.modules[MAIN]
+            raise
+        finally:
+            registry.loading = ""
+
+    def is_stale(self) -> bool:
+        for module in list(sys.modules.values()):
+            file = getattr(module, "__file__", None)
+            if not isinstance(file, str):
+                continue
+            try:
+                if os.stat(file).st_mtime > self._started:
+                    return True
+            except OSError:
+                continue
+        return False

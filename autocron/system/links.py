@@ -1,0 +1,106 @@
+"""The link between applications and the monitor: a socket in the private directory, owned with its lock."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..interface import Connected, Event
+from .address import acquire, directory_of, remove_directory, socket_path
+from .channels import SocketChannel
+
+
+def _peer(sock: socket.socket) -> tuple[int, int]:
+    """Process and user id at the other end; 0 for a process in another pid namespace."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return 0, os.geteuid()
+    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, uid, _ = struct.unpack("3i", data)
+    return pid, uid
+
+
+def channel_to(sock: socket.socket) -> SocketChannel | None:
+    """A channel whose end the kernel tells, whatever the peer's descriptors do; None for another user's process."""
+    pid, uid = _peer(sock)
+    if uid not in (os.geteuid(), 0):
+        sock.close()
+        return None
+    pidfd = -1
+    kin = False
+    if pid > 0 and pid != os.getpid() and hasattr(os, "pidfd_open"):
+        with contextlib.suppress(OSError):
+            pidfd = os.pidfd_open(pid)
+        with contextlib.suppress(OSError):
+            kin = os.getsid(pid) == os.getpid()
+    return SocketChannel(sock, pid, pidfd=pidfd, kin=kin)
+
+
+class SocketListener:
+    """See `autocron.interface.Listener`."""
+
+    def __init__(self, address: str, lock_fd: int) -> None:
+        self._address = address
+        self._lock_fd = lock_fd
+        self.directory: Path = directory_of(address)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.setblocking(False)
+        (self.directory / "link").unlink(missing_ok=True)
+        with socket_path(self.directory) as path:
+            self._socket.bind(path)
+        self._socket.listen(128)
+
+    @classmethod
+    def open(cls, address: str) -> SocketListener | None:
+        """Take the lock and listen; None if another monitor holds the lock."""
+        fd = acquire(address, "lock", blocking=False)
+        return None if fd is None else cls(address, fd)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def interest(self) -> int:
+        return select.POLLIN
+
+    def receive(self, mask: int) -> Iterator[Event]:
+        while True:
+            try:
+                sock, _ = self._socket.accept()
+            except OSError:
+                return
+            channel = channel_to(sock)
+            if channel is not None:
+                yield Connected(channel)
+
+    def close(self) -> None:
+        if self._lock_fd < 0:
+            return
+        self._socket.close()
+        remove_directory(self._address)
+        os.close(self._lock_fd)
+        self._lock_fd = -1
+
+
+def connect(address: str) -> SocketChannel | None:
+    """See `autocron.interface.Spawner.connect`."""
+    directory = directory_of(address)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with socket_path(directory) as path:
+            sock.connect(path)
+    except OSError:
+        sock.close()
+        return None
+    return SocketChannel(sock, 0)
+
+
+def peer_channel(sock: socket.socket) -> SocketChannel:
+    """The channel to the application that has started this monitor."""
+    channel = channel_to(sock)
+    if channel is None:
+        raise PermissionError("the socket handed to this monitor belongs to another user")
+    return channel

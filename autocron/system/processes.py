@@ -1,0 +1,302 @@
+"""Processes of the real world, as each role sees them. See `autocron.interface.Spawner`."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Final, cast
+
+from ..interface import Background, Bell, Channel, Closed, Event, Exited, Listener, Message, Source, Stop
+from . import address as addresses
+from . import links, tree
+from .channels import PipeBell, SocketChannel
+from .threads import BackgroundThread, can_have_threads
+from .waiting import Pollable, wait
+
+PACKAGE_PARENT: Final = str(Path(__file__).resolve().parents[2])
+# The directory of the package is on the path only while it is found: other packages there must not hide a module.
+BOOT: Final = (
+    "import sys; sys.path.insert(0, {parent!r}); import autocron; del sys.path[0]; sys.path.append({parent!r});"
+    " from autocron.system.child import main; main(*sys.argv[1:])"
+)
+
+
+def _executable() -> str:
+    """The interpreter; a server that embeds Python (uWSGI) names itself as the executable."""
+    if "python" in os.path.basename(sys.executable or "").lower():
+        return sys.executable
+    return os.path.join(sys.exec_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+
+
+class Processes:
+    """An application process' view: it starts a monitor, and speaks to it."""
+
+    in_process = False
+
+    def __init__(self) -> None:
+        self._monitors: dict[SocketChannel, int] = {}
+
+    def locate(self, database_file: str | Path) -> str:
+        return addresses.locate(database_file)
+
+    def spawn(self, role: str, address: str, spec: Mapping[str, Any]) -> Channel:
+        """Start a monitor in a session of its own: Ctrl-C in the terminal reaches the application only."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            pid = self._start(
+                [_executable(), "-I", "-S"], role, theirs.fileno(), address, start_new_session=True, cwd="/"
+            )
+        channel = SocketChannel(ours, pid)
+        self._monitors[channel] = pid
+        return channel
+
+    def _start(self, command: list[str], role: str, fd: int, address: str, *more: str, **options: Any) -> int:
+        # A closed stderr would become the next file that the child opens, and the log would go into that.
+        outputs = {
+            name: None if addresses_open(number) else subprocess.DEVNULL
+            for name, number in (("stdout", 1), ("stderr", 2))
+        }
+        process = subprocess.Popen(
+            [*command, "-c", BOOT.format(parent=PACKAGE_PARENT), role, str(fd), address, *more],
+            stdin=subprocess.DEVNULL,
+            pass_fds=(fd,),
+            **outputs,
+            **options,
+        )
+        process.returncode = 0  # we reap it ourselves, by pid
+        return process.pid
+
+    def listen(self, address: str) -> Listener | None:
+        raise RuntimeError("only a monitor listens")
+
+    def connect(self, address: str) -> Channel | None:
+        return links.connect(address)
+
+    @contextlib.contextmanager
+    def starting(self, address: str) -> Iterator[None]:
+        fd = addresses.acquire(address, "starting", blocking=True)
+        try:
+            yield
+        finally:
+            if fd is not None:
+                os.close(fd)
+
+    def wait(self, sources: Sequence[Source], until: float | None) -> list[Event]:
+        events = wait(cast("Sequence[Pollable]", sources), until)
+        if self._monitors:
+            for event in events:
+                if isinstance(event, Closed) and event.channel in self._monitors:
+                    self._reap(cast("SocketChannel", event.channel))
+        return events
+
+    def _reap(self, channel: SocketChannel) -> None:
+        """Our link closes a moment before the process is a zombie, so this blocks for that moment only."""
+        with contextlib.suppress(OSError):
+            os.waitpid(self._monitors.pop(channel), 0)
+
+    def kill(self, channel: Channel) -> None:
+        with contextlib.suppress(OSError):
+            os.kill(channel.pid, signal.SIGKILL)
+
+    def begin(self, job: bytes | None) -> None:
+        raise RuntimeError("only a worker begins jobs")
+
+    def begun(self, channel: Channel) -> bytes | None:
+        raise RuntimeError("only a monitor has workers")
+
+    def orphans(self) -> list[bytes]:
+        raise RuntimeError("only a monitor has workers")
+
+    def bell(self) -> Bell:
+        return PipeBell()
+
+    def background(self, step: Callable[[], bool]) -> Background | None:
+        if not can_have_threads():
+            return None
+        try:
+            return BackgroundThread(step)
+        except RuntimeError:  # a host without threads, or one that is already ending
+            return None
+
+    def mutex(self) -> AbstractContextManager[object]:
+        return threading.RLock()
+
+    def describe(self) -> Mapping[str, Any]:
+        directory = os.getcwd()
+        return {
+            "executable": _executable(),
+            "flags": subprocess._args_from_interpreter_flags(),  # type: ignore[attr-defined]
+            "path": [os.path.join(directory, each) for each in sys.path],
+            "directory": directory,
+            "argv": list(sys.argv),
+            "pid": os.getpid(),
+        }
+
+    def on_fork(self, callback: Callable[[], None]) -> None:
+        def in_child() -> None:
+            self._monitors.clear()
+            callback()
+
+        os.register_at_fork(after_in_child=in_child)
+
+    def on_exit(self, callback: Callable[[], None]) -> None:
+        atexit.register(callback)
+        # Forked multiprocessing children end without atexit before 3.13, but not without this.
+        register = getattr(threading, "_register_atexit", None)
+        if register is not None:
+            with contextlib.suppress(RuntimeError):  # the interpreter is ending already
+                register(callback)
+
+
+def addresses_open(fd: int) -> bool:
+    """Whether this descriptor is open."""
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+class _Children:
+    """SIGCHLD and SIGTERM as a source, in a process that is ours alone."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, _nothing)
+
+    def fileno(self) -> int:
+        return self._reader
+
+    def interest(self) -> int:
+        return select.POLLIN
+
+    def receive(self, mask: int) -> Iterator[Event]:
+        if signal.SIGTERM in os.read(self._reader, 4096):
+            yield Stop()
+
+
+def _nothing(number: int, frame: object) -> None:
+    """A handler must exist for the signal to reach the wake-up descriptor."""
+
+
+class MonitorProcesses(Processes):
+    """The monitor's view: it owns the link's address, and its workers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from .linux import Timer, adopt_orphans  # noqa: PLC0415 - an application needs no ctypes
+        from .slots import Slots  # noqa: PLC0415
+
+        adopt_orphans()
+        signal.signal(signal.SIGCHLD, _nothing)
+        self._signals = _Children()
+        self._timer = Timer()
+        self._open_slots = Slots
+        self._slots: Slots | None = None
+        self._workers: dict[int, tuple[SocketChannel, int]] = {}
+        self._begun: dict[SocketChannel, bytes | None] = {}
+
+    def listen(self, address: str) -> Listener | None:
+        listener = links.SocketListener.open(address)
+        if listener is not None:
+            self._slots = self._open_slots(listener.directory)
+        return listener
+
+    def orphans(self) -> list[bytes]:
+        assert self._slots is not None
+        pid, started, boot, begun = self._slots.previous()
+        if pid and boot == tree.boot_id():
+            tree.end_session(pid, started)
+        own = tree.process(os.getpid())
+        self._slots.reset(os.getpid(), own.started if own else 0, tree.boot_id())
+        return begun
+
+    def spawn(self, role: str, address: str, spec: Mapping[str, Any]) -> Channel:
+        """Start a worker as the leader of a process group, so that it goes with all it has started."""
+        assert self._slots is not None
+        slot = self._slots.take()
+        ours, theirs = socket.socketpair()
+        directory = spec["directory"] if os.path.isdir(spec["directory"]) else "/"
+        command = [spec["executable"], *spec["flags"]]
+        try:
+            with theirs:
+                pid = self._start(
+                    command, role, theirs.fileno(), address, str(slot), str(os.getpid()), process_group=0, cwd=directory
+                )
+        except OSError:
+            ours.close()
+            self._slots.free(slot)
+            raise
+        channel = SocketChannel(ours, pid)
+        self._workers[pid] = channel, slot
+        return channel
+
+    def wait(self, sources: Sequence[Source], until: float | None) -> list[Event]:
+        everything = [cast("Pollable", self._signals), *cast("Sequence[Pollable]", sources)]
+        events = wait(everything, until, self._timer)
+        events += self._ended()
+        return events
+
+    def _ended(self) -> Iterator[Event]:
+        while True:
+            try:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if found is None:
+                return
+            pid = found.si_pid
+            if pid not in self._workers:
+                os.waitpid(pid, 0)  # what a task had started and left behind
+                continue
+            channel, slot = self._workers.pop(pid)
+            # While its leader is not reaped, the group's number cannot be anybody else's.
+            with contextlib.suppress(OSError):
+                os.killpg(pid, signal.SIGKILL)
+            # A finished outcome may still be in the channel.
+            yield from (e for e in channel.receive(select.POLLIN, rest=True) if isinstance(e, Message))
+            _, status = os.waitpid(pid, 0)
+            assert self._slots is not None
+            self._begun[channel] = self._slots.begun(slot)
+            self._slots.free(slot)
+            channel.close()
+            signalled = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+            yield Exited(channel, signalled, os.WEXITSTATUS(status) if os.WIFEXITED(status) else None)
+
+    def kill(self, channel: Channel) -> None:
+        if channel.pid in self._workers:  # not reaped yet, so the number is still its own
+            with contextlib.suppress(OSError):
+                os.killpg(channel.pid, signal.SIGKILL)
+
+    def begun(self, channel: Channel) -> bytes | None:
+        return self._begun.pop(cast("SocketChannel", channel), None)
+
+    def end(self) -> None:
+        """Leave no process behind."""
+        tree.end_descendants()
+
+
+class WorkerProcesses(Processes):
+    """A worker's view: its channel, and the slot where it notes what it has begun."""
+
+    def __init__(self, address: str, slot: int) -> None:
+        super().__init__()
+        from .slots import Slot  # noqa: PLC0415 - an application needs no mmap
+
+        self._slot = Slot(addresses.directory_of(address), slot)
+        self._signals = _Children()
+        self.begin = self._slot.begin  # type: ignore[method-assign]
+
+    def wait(self, sources: Sequence[Source], until: float | None) -> list[Event]:
+        return wait([cast("Pollable", self._signals), *cast("Sequence[Pollable]", sources)], until)

@@ -1,0 +1,94 @@
+"""What /proc tells about processes: identities that do not mistake a reused pid, and what is left of a tree."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+PROC: Final = Path("/proc")
+
+
+class Process(NamedTuple):
+    """One line of /proc/PID/stat."""
+
+    pid: int
+    state: str
+    parent: int
+    session: int
+    started: int  # clock ticks since boot: with the pid, an identity
+
+
+def process(pid: int) -> Process | None:
+    """The process of this pid, zombies included; None if there is none (or no /proc)."""
+    try:
+        stat = (PROC / str(pid) / "stat").read_bytes()
+    except OSError:
+        return None
+    fields = stat[stat.rindex(b")") + 2 :].split()  # the name before may contain anything
+    return Process(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
+
+
+def processes() -> Iterator[Process]:
+    """All processes that can be seen."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(PROC):
+            if name.isdigit() and (found := process(int(name))) is not None:
+                yield found
+
+
+def boot_id() -> str:
+    """Differs after each start of the machine; empty where nothing tells."""
+    try:
+        return (PROC / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def has_children() -> bool:
+    """Whether this process has any child, living or dead."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return True
+    return False
+
+
+def end_descendants() -> None:
+    """Kill and reap whatever our children have left; as subreaper we are the parent of all of it."""
+    while has_children():
+        own = os.getpid()
+        for each in processes():
+            if each.pid != own and (each.parent == own or each.session == own):
+                with contextlib.suppress(OSError):
+                    os.kill(each.pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(-1, 0)
+
+
+def end_session(leader: int, started: int) -> None:
+    """Kill what is left of the session of a dead leader, and see it gone."""
+    found = process(leader)
+    if found is not None and found.started != started:
+        return  # the pid belongs to somebody else by now, so the session has no member left
+    for each in processes():
+        if each.session == leader and each.state != "Z" and each.pid != os.getpid():
+            _kill_and_see(each)
+
+
+def _kill_and_see(target: Process) -> None:
+    with contextlib.suppress(OSError):
+        fd = os.pidfd_open(target.pid)
+        try:
+            again = process(target.pid)
+            if again is not None and again.started == target.started:
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+                import select  # noqa: PLC0415 - only after a crash
+
+                poll = select.poll()
+                poll.register(fd, select.POLLIN)
+                poll.poll(2000)
+        finally:
+            os.close(fd)
