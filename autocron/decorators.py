@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from .engine import current
-from .registry import registry
 from .errors import TaskError
 from .job import Entry
+from .registry import registry
 from .result import Result
 from .schedule import Schedule
 
@@ -182,7 +182,9 @@ def cron(
             raise TaskError(f"@cron {plain.__qualname__}: a worker process cannot find it; define it at module level")
         address = address_of(plain)
         registry.add_task(address, plain)
-        registry.add_entry(plain, Entry("", address, schedule.crontab_string(), schedule.tz_name(), catch_up_s, overlap))
+        registry.add_entry(
+            plain, Entry("", address, schedule.crontab_string(), schedule.tz_name(), catch_up_s, overlap)
+        )
         current().announce()
         return function
 

@@ -122,7 +122,7 @@ class Engine:
             return _run_here(function, args, kwargs)
         if "<" in address or address.startswith("__main__:"):
             self._refuse_unreachable(address)
-        encoded = payload.encode_call(args, kwargs, allow_pickle=self._pickle_allowed)
+        encoded = payload.encode_call(args, dict(kwargs), allow_pickle=self._pickle_allowed)
         now = registrar.interface.clock.time()
         job = Job(self._new_id(now), address, encoded, now + after_s if due is None else due)
         if registrar.trouble is not None:

@@ -31,7 +31,6 @@ MONITOR_FIRE: Final = Label("monitor.fire")
 MONITOR_PRUNE: Final = Label("monitor.prune")
 MONITOR_DRAIN: Final = Label("monitor.drain")
 
-WORKER_START: Final = Label("worker.start")
 WORKER_RUN: Final = Label("worker.run")
 WORKER_ANSWER: Final = Label("worker.answer")
 

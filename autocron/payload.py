@@ -206,9 +206,7 @@ def _items(
 ) -> list[object]:
     """Tag each of `values`; `step(n)` is the way from `parent` to the n-th, for the message."""
     if room <= 0:
-        raise _RefusalError(
-            f"more than {_MAX_DEPTH} levels cannot be stored", "nest less deeply, or allow pickle"
-        )
+        raise _RefusalError(f"more than {_MAX_DEPTH} levels cannot be stored", "nest less deeply, or allow pickle")
     items: list[object] = []
     try:
         for value in values:
@@ -243,9 +241,7 @@ def _dataclass(value: Any, room: int) -> object:
     cls = type(value)
     reference = _reference(cls)
     if not all(base.__flags__ & _WRITTEN_IN_PYTHON for base in cls.__mro__[:-1]):
-        raise _RefusalError(
-            f"{_described(value)}, derived from a built-in class, cannot be stored", _PLAIN_DATA
-        )
+        raise _RefusalError(f"{_described(value)}, derived from a built-in class, cannot be stored", _PLAIN_DATA)
     attributes = _attributes(value)
     names = [field.name for field in dataclasses.fields(cls) if field.name in attributes]
     for name in attributes.keys() - names:
@@ -360,7 +356,7 @@ def _json_reader(decoder: json.JSONDecoder) -> Callable[[bytes], Any]:
 _FORMATS: dict[bytes, Callable[[bytes], Any]] = {
     b"j": _json_reader(json.JSONDecoder()),
     b"t": _json_reader(json.JSONDecoder(object_hook=_untag)),
-    b"p": lambda data: pickle.loads(data[1:]),  # noqa: S301 - `decode` has asked whether it may
+    b"p": lambda data: pickle.loads(data[1:]),
 }
 
 
@@ -405,12 +401,8 @@ def _zoneinfo(zone: ZoneInfo, _: int) -> object:
 
 def _path(path: Any, _: int) -> object:
     text = str(path)
-    if (
-        type(path)(text) != path
-    ):  # Python 3.11 shows PureWindowsPath(".\\c:a"), a file, as "c:a", one on a drive
-        raise _RefusalError(
-            f"the path {path!r}, which its text does not lead back to, cannot be stored", "use a str"
-        )
+    if type(path)(text) != path:  # Python 3.11 shows PureWindowsPath(".\\c:a"), a file, as "c:a", one on a drive
+        raise _RefusalError(f"the path {path!r}, which its text does not lead back to, cannot be stored", "use a str")
     return text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar, cast
 
@@ -100,10 +101,8 @@ class Result(Generic[T]):
         module, _, name = stored.task.rpartition(":")
         args: tuple[Any, ...] = ()
         kwargs: dict[str, Any] = {}
-        try:
+        with suppress(PayloadError):  # arguments of a class that is not loaded here; the result may be readable
             args, kwargs = payload.decode_call(stored.payload, allow_pickle=pickle_allowed)
-        except PayloadError:
-            pass  # arguments of a class that is not loaded here; the result may be readable all the same
         result: Result[T] = cls(
             func=func,
             args=args,

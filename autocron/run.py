@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from types import CoroutineType
 from typing import Any, NamedTuple
 
 
@@ -34,7 +33,9 @@ def run(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
     """Call the function; a coroutine is run to its end. Only `Interrupted` passes."""
     try:
         value = function(*args, **kwargs)
-        if inspect.iscoroutine(value):
+        if isinstance(value, CoroutineType):
+            import asyncio  # noqa: PLC0415 - expensive, and few tasks need it
+
             value = asyncio.run(value)
     except Interrupted:
         raise

@@ -45,6 +45,7 @@ class Worker:
         *,
         pickle_allowed: bool = False,
         interrupt: Callable[[], None] = lambda: None,
+        observe: Callable[[Job, Ended], None] = lambda job, ended: None,
     ) -> None:
         self.interface = interface
         self.channel = channel
@@ -56,6 +57,7 @@ class Worker:
         self.bell = interface.spawner.bell()
         self._pickle_allowed = pickle_allowed
         self._interrupt = interrupt
+        self._observe = observe
         self._ending = False
         self._refresh = False
 
@@ -161,15 +163,17 @@ class Worker:
         duration = monotonic() - started
         if ended.error:
             return self._failed(job, ended, duration)
-        if ended.value is None:
-            return Outcome(job.id, Status.READY.value, b"", "", duration)
-        try:
-            result = payload.encode(ended.value, allow_pickle=self._pickle_allowed, name="return value")
-        except Exception as error:
-            return self._failed(job, Ended(None, message_of(error), error), duration)
+        result = b""
+        if ended.value is not None:
+            try:
+                result = payload.encode(ended.value, allow_pickle=self._pickle_allowed, name="return value")
+            except Exception as error:
+                return self._failed(job, Ended(None, message_of(error), error), duration)
+        self._observe(job, ended)
         return Outcome(job.id, Status.READY.value, result, "", duration)
 
     def _failed(self, job: Job, ended: Ended, duration: float) -> Outcome:
+        self._observe(job, ended)
         logger.error("job %s of %s failed: %s\n%s", job.id.hex(), job.task, ended.error, ended.traceback())
         return Outcome(job.id, Status.ERROR.value, b"", ended.error, duration)
 

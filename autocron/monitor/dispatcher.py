@@ -53,6 +53,7 @@ class Dispatcher:
         self.token = token
         self.settings = Settings()
         self.paused = False  # draining, or switched off
+        self.only: str | None = None  # dispatch jobs of this task alone
         self.ready: deque[Job] = deque()
         self.next_due: float | None = store.next_due()
         self.trouble = False
@@ -152,12 +153,20 @@ class Dispatcher:
         if not free:
             return
         free.sort(key=_load)
+        held = self._hold_back() if self.only is not None else ()
         share = -(-len(self.ready) // len(free))
         for member in free:
             batch = self._batch(member, share)
             if not batch:
-                return
+                break
             self.interface.call(MONITOR_DISPATCH, member.channel.send, (messages.RUN, batch))
+
+        self.ready.extend(held)
+
+    def _hold_back(self) -> list[Job]:
+        held = [job for job in self.ready if job.task != self.only]
+        self.ready = deque(job for job in self.ready if job.task == self.only)
+        return held
 
     def _batch(self, member: Member, most: int) -> list[tuple[Any, ...]]:
         batch: list[tuple[Any, ...]] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -174,8 +173,7 @@ class Pool:
             return member, how
         if not member.ready:
             self._fail(self.interface.clock.monotonic())
-        name = f", {signal.Signals(event.signal).name}" if event.signal in set(signal.Signals) else ""
-        logger.warning("worker %d died (%s%s) and is replaced", event.channel.pid, how, name)
+        logger.warning("worker %d died (%s) and is replaced", event.channel.pid, how)
         return member, how
 
     def next_at(self) -> float | None:

@@ -229,9 +229,7 @@ class SQLiteStore:
                     (priority, now, limit - len(jobs)),
                 ).fetchall()
                 jobs += map(Job._make, rows)
-            db.executemany(
-                "UPDATE jobs SET status = 2, token = ? WHERE id = ?", [(token, job.id) for job in jobs]
-            )
+            db.executemany("UPDATE jobs SET status = 2, token = ? WHERE id = ?", [(token, job.id) for job in jobs])
         return jobs
 
     def settle(self, outcomes: Sequence[Outcome], *, token: int, now: float, ttl_s: float) -> None:
@@ -248,9 +246,7 @@ class SQLiteStore:
 
     def died(self, id: bytes, *, token: int) -> int:
         with self._transaction() as db:
-            db.execute(
-                "UPDATE jobs SET deaths = deaths + 1 WHERE id = ? AND status = 2 AND token = ?", (id, token)
-            )
+            db.execute("UPDATE jobs SET deaths = deaths + 1 WHERE id = ? AND status = 2 AND token = ?", (id, token))
             row = db.execute("SELECT deaths FROM jobs WHERE id = ?", (id,)).fetchone()
         return int(row[0]) if row else 0
 
@@ -351,7 +347,6 @@ class SQLiteStore:
     def save_settings(self, values: Mapping[str, Any]) -> None:
         with self._transaction() as db:
             db.executemany(
-                "INSERT INTO settings(name, value) VALUES(?, ?)"
-                " ON CONFLICT(name) DO UPDATE SET value = excluded.value",
+                "INSERT INTO settings(name, value) VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value",
                 [(name, json.dumps(value)) for name, value in values.items()],
             )

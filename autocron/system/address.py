@@ -1,11 +1,11 @@
 """Where a database lies, and the private directory beside it that its monitor uses.
 
-    app.db             the database
-    app.db-autocron/   mode 0700, there while a monitor runs
-        lock           held by the one monitor
-        starting       held by the process that starts a monitor
-        link           the socket
-        slots          which worker has begun which job
+app.db             the database
+app.db-autocron/   mode 0700, there while a monitor runs
+    lock           held by the one monitor
+    starting       held by the process that starts a monitor
+    link           the socket
+    slots          which worker has begun which job
 """
 
 from __future__ import annotations

@@ -122,7 +122,8 @@ class SocketChannel:
             yield Closed(self)
 
     def _whole_frame(self) -> bool:
-        return len(self._incoming) >= HEADER.size + HEADER.unpack_from(self._incoming)[0]
+        (length,) = HEADER.unpack_from(self._incoming)
+        return len(self._incoming) - HEADER.size >= int(length)
 
     def _frames(self) -> Iterator[Body]:
         buffer, position = self._incoming, 0

@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import messages
@@ -46,10 +46,10 @@ def set_up_logging(level: int) -> None:
 
 def run_monitor(sock: socket.socket, address: str) -> None:
     """The monitor process."""
+    from ..monitor import Monitor  # noqa: PLC0415
     from . import real_interface  # noqa: PLC0415 - a worker does not need what a monitor needs
     from .links import peer_channel  # noqa: PLC0415
     from .processes import MonitorProcesses  # noqa: PLC0415
-    from ..monitor import Monitor  # noqa: PLC0415
 
     name_process("autocron-mon")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -72,13 +72,13 @@ def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> No
     die_with_parent(signal.SIGKILL)
     if os.getppid() != monitor:
         os._exit(1)  # it ended before it could take us along
+    from ..engine import engine  # noqa: PLC0415
+    from ..registrar import Registrar  # noqa: PLC0415
+    from ..worker import Worker  # noqa: PLC0415
     from . import real_interface  # noqa: PLC0415
     from .code import ApplicationCode  # noqa: PLC0415
     from .processes import WorkerProcesses  # noqa: PLC0415
     from .threads import BackgroundThread  # noqa: PLC0415
-    from ..engine import engine  # noqa: PLC0415
-    from ..registrar import Registrar  # noqa: PLC0415
-    from ..worker import Worker  # noqa: PLC0415
 
     name_process("autocron-worker")
     spawner = WorkerProcesses(address, slot)
@@ -121,7 +121,7 @@ class _Interrupter:
 
     def __init__(self) -> None:
         self._interrupting = False
-        self.is_running = lambda: False
+        self.is_running: Callable[[], bool] = lambda: False
         signal.signal(signal.SIGTERM, self._handle)
 
     def interrupt(self) -> None:

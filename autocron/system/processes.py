@@ -62,11 +62,10 @@ class Processes:
 
     def _start(self, command: list[str], role: str, fd: int, address: str, *more: str, **options: Any) -> int:
         # A closed stderr would become the next file that the child opens, and the log would go into that.
-        outputs = {
-            name: None if addresses_open(number) else subprocess.DEVNULL
-            for name, number in (("stdout", 1), ("stderr", 2))
+        outputs: dict[str, Any] = {
+            name: None if _is_open(number) else subprocess.DEVNULL for name, number in (("stdout", 1), ("stderr", 2))
         }
-        process = subprocess.Popen(
+        process: subprocess.Popen[bytes] = subprocess.Popen(
             [*command, "-c", BOOT.format(parent=PACKAGE_PARENT), role, str(fd), address, *more],
             stdin=subprocess.DEVNULL,
             pass_fds=(fd,),
@@ -96,7 +95,7 @@ class Processes:
         if self._monitors:
             for event in events:
                 if isinstance(event, Closed) and event.channel in self._monitors:
-                    self._reap(cast("SocketChannel", event.channel))
+                    self._reap(event.channel)
         return events
 
     def _reap(self, channel: SocketChannel) -> None:
@@ -158,7 +157,7 @@ class Processes:
                 register(callback)
 
 
-def addresses_open(fd: int) -> bool:
+def _is_open(fd: int) -> bool:
     """Whether this descriptor is open."""
     try:
         os.fstat(fd)

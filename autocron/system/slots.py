@@ -32,7 +32,12 @@ class Slots:
             return 0, 0, "", []
         pid, started, boot = HEADER.unpack_from(data)
         slots = (data[start : start + SLOT] for start in range(SLOT, len(data), SLOT))
-        return pid, started, boot.decode(errors="replace"), [slot[:16] for slot in slots if slot[FLAG : FLAG + 1] == b"\1"]
+        return (
+            pid,
+            started,
+            boot.decode(errors="replace"),
+            [slot[:16] for slot in slots if slot[FLAG : FLAG + 1] == b"\1"],
+        )
 
     def reset(self, pid: int, started: int, boot: str) -> None:
         """Begin anew for this monitor."""

@@ -61,7 +61,7 @@ def end_descendants() -> None:
     while has_children():
         own = os.getpid()
         for each in processes():
-            if each.pid != own and (each.parent == own or each.session == own):
+            if each.pid != own and own in (each.parent, each.session):
                 with contextlib.suppress(OSError):
                     os.kill(each.pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):

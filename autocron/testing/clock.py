@@ -1,0 +1,50 @@
+"""A clock that stands still until the test moves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+
+class FakeClock:
+    """See `autocron.interface.Clock`. Two clocks in one: `monotonic` only moves forward, the wall can be set.
+
+    `start`: UTC epoch seconds or an aware datetime at which the wall clock begins.
+    """
+
+    def __init__(self, start: float | datetime = 0.0) -> None:
+        self._wall = start.timestamp() if isinstance(start, datetime) else float(start)
+        self._monotonic = 0.0
+        self.moved: Callable[[float], None] = lambda wall: None  # told about each change of the wall clock
+
+    def time(self) -> float:
+        """Wall clock, UTC epoch seconds."""
+        return self._wall
+
+    def monotonic(self) -> float:
+        """Seconds that only grow."""
+        return self._monotonic
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass. ValueError if it would run backwards."""
+        if seconds < 0:
+            raise ValueError(f"advance({seconds!r}): time only passes forward; step_wall sets the wall clock back")
+        self._monotonic += seconds
+        self._set(self._wall + seconds)
+
+    def reach(self, wall: float) -> None:
+        """Let time pass until the wall clock shows exactly this."""
+        self._monotonic += max(0.0, wall - self._wall)
+        self._set(wall)
+
+    def move_to(self, when: datetime) -> None:
+        """Let time pass until this aware moment; a moment in the past sets the wall clock back."""
+        self.reach(when.timestamp())
+
+    def step_wall(self, seconds: float) -> None:
+        """Set the wall clock, as NTP or a person does; no time passes."""
+        self._set(self._wall + seconds)
+
+    def _set(self, wall: float) -> None:
+        self._wall = wall
+        self.moved(wall)

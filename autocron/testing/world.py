@@ -1,0 +1,459 @@
+"""The small world: the real roles in one thread, on a virtual clock.
+
+Processes are objects that take turns. Each has its own view of the world, as in reality, because what a worker may
+do at the seam differs from what a monitor may. Messages lie in the inbox of the other end until that end has its turn;
+nothing is ever waited for: a wait that nobody could end returns at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+from .. import messages
+from ..interface import (
+    Background,
+    Bell,
+    Body,
+    Channel,
+    Clock,
+    Closed,
+    Connected,
+    Event,
+    Exited,
+    Interface,
+    Listener,
+    Message,
+    Random,
+    Source,
+    Store,
+)
+from ..job import Job
+from ..monitor import Monitor
+from ..registrar import Registrar
+from ..registry import registry
+from ..run import Ended
+from ..worker import Worker
+
+SIGKILL = 9
+
+
+class MemoryChannel:
+    """One end of a channel between two processes of the small world."""
+
+    kin = False
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.closed = False
+        self.inbox: deque[Body] = deque()
+        self.peer: MemoryChannel = self
+        self._told = False
+
+    def send(self, body: Body) -> None:
+        if not self.closed and not self.peer.closed:
+            self.peer.inbox.append(body)
+
+    def backlog(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_due(self) -> bool:
+        """Whether a wait on this end would return something."""
+        return not self.closed and (bool(self.inbox) or (self.peer.closed and not self._told))
+
+    def events(self) -> Iterator[Event]:
+        """What a wait on this end returns."""
+        while self.inbox:
+            yield Message(self, self.inbox.popleft())
+        if self.peer.closed and not self.closed and not self._told:
+            self._told = True
+            yield Closed(self)
+
+
+class MemoryListener:
+    """The address of a monitor of the small world."""
+
+    def __init__(self, world: World, address: str) -> None:
+        self._world = world
+        self._address = address
+        self.closed = False
+        self.arrived: deque[MemoryChannel] = deque()
+
+    def is_due(self) -> bool:
+        return bool(self.arrived)
+
+    def events(self) -> Iterator[Event]:
+        while self.arrived:
+            yield Connected(self.arrived.popleft())
+
+    def close(self) -> None:
+        self.closed = True
+        self._world.listeners.pop(self._address, None)
+
+
+class MemoryBell:
+    """A bell that nobody sleeps beside."""
+
+    def __init__(self) -> None:
+        self.rung = False
+
+    def ring(self) -> None:
+        self.rung = True
+
+    def is_due(self) -> bool:
+        return self.rung
+
+    def events(self) -> Iterator[Event]:
+        self.rung = False
+        return iter(())
+
+
+class MemorySource(Protocol):
+    """What every source of the small world can do."""
+
+    def is_due(self) -> bool: ...
+    def events(self) -> Iterator[Event]: ...
+
+
+class Process:
+    """A process of the small world."""
+
+    def __init__(self, pid: int, channel: MemoryChannel) -> None:
+        self.pid = pid
+        self.channel = channel  # its own end
+        self.begun: bytes | None = None
+
+    def has_turn(self) -> bool:
+        """Whether it would do something."""
+        raise NotImplementedError
+
+    def turn(self) -> None:
+        """Do it."""
+        raise NotImplementedError
+
+
+class View:
+    """What one process sees of the world: see `autocron.interface.Spawner`."""
+
+    in_process = True
+
+    def __init__(self, world: World, process: Process | None = None) -> None:
+        self.world = world
+        self.process = process
+        self.exits: deque[Exited] = deque()
+
+    def locate(self, database_file: str | Path) -> str:
+        return str(database_file)
+
+    def spawn(self, role: str, address: str, spec: Mapping[str, Any]) -> Channel:
+        return self.world.spawn(role, address, self)
+
+    def listen(self, address: str) -> Listener | None:
+        if address in self.world.listeners:
+            return None
+        listener = MemoryListener(self.world, address)
+        self.world.listeners[address] = listener
+        return listener
+
+    def connect(self, address: str) -> Channel | None:
+        listener = self.world.listeners.get(address)
+        if listener is None:
+            return None
+        ours, theirs = self.world.pair()
+        listener.arrived.append(theirs)
+        return ours
+
+    def starting(self, address: str) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def wait(self, sources: Sequence[Source], until: float | None) -> list[Event]:
+        """What is there already; an application's wait lets the others have their turns first."""
+        events: list[Event] = []
+        while True:
+            for source in sources:
+                events += source.events()  # type: ignore[attr-defined]
+            if self.exits:
+                events += self.exits
+                self.exits.clear()
+            if events or self.process is not None or not self.world.others_turn():
+                return events
+
+    def kill(self, channel: Channel) -> None:
+        self.world.kill(channel.pid)
+
+    def begin(self, job: bytes | None) -> None:
+        assert self.process is not None
+        self.process.begun = job
+
+    def begun(self, channel: Channel) -> bytes | None:
+        return self.world.begun.pop(channel.pid, None)
+
+    def orphans(self) -> list[bytes]:
+        return self.world.end_orphans()
+
+    def bell(self) -> Bell:
+        return MemoryBell()
+
+    def background(self, step: Callable[[], bool]) -> Background | None:
+        return InTurns(self.world, step)
+
+    def mutex(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"pid": self.process.pid if self.process else 0}
+
+    def on_fork(self, callback: Callable[[], None]) -> None:
+        """Nothing of the small world is meant to survive a fork."""
+
+    def on_exit(self, callback: Callable[[], None]) -> None:
+        """The test ends it."""
+
+
+class InTurns:
+    """A `Background` whose step is one of the turns of the world."""
+
+    def __init__(self, world: World, step: Callable[[], bool]) -> None:
+        self._world = world
+        self._step = step
+
+    def wait_for(self, condition: Callable[[], bool], until: float | None = None) -> bool:
+        while not condition():
+            self._step()
+            if condition():
+                return True
+            if not self._world.others_turn():
+                self._step()
+                return condition()
+        return True
+
+    def stop(self) -> None:
+        """Nothing runs by itself."""
+
+
+class MonitorProcess(Process):
+    """A monitor, with its view and its store."""
+
+    def __init__(self, world: World, pid: int, address: str, channel: MemoryChannel) -> None:
+        super().__init__(pid, channel)
+        self.view = View(world, self)
+        self.interface = world.interface_of(self.view)
+        self.monitor = Monitor(self.interface, address, channel)
+        self.is_up = False
+
+    def boot(self) -> None:
+        """Start; a monitor that cannot is gone at once."""
+        self.is_up = self.monitor.start()
+        if not self.is_up:
+            self.view.world.end(self)
+
+    def has_turn(self) -> bool:
+        if not self.is_up:
+            return False
+        if self.view.exits or any(source.is_due() for source in self.monitor._sources()):  # type: ignore[attr-defined]
+            return True
+        until = self.monitor._until()
+        return until is not None and until <= self.interface.clock.time()
+
+    def turn(self) -> None:
+        if not self.monitor.step():
+            self.is_up = False
+            self.view.world.end(self)
+
+
+class WorkerProcess(Process):
+    """A worker, which begins when it has been told how."""
+
+    def __init__(self, world: World, pid: int, channel: MemoryChannel, parent: View) -> None:
+        super().__init__(pid, channel)
+        self.world = world
+        self.parent = parent
+        self.view = View(world, self)
+        self.worker: Worker | None = None
+
+    def has_turn(self) -> bool:
+        return self.channel.is_due()
+
+    def turn(self) -> None:
+        """Hear what the monitor says."""
+        if self.worker is None:
+            _, _, pickle_allowed = self.channel.inbox.popleft()
+            self.worker = Worker(
+                self.world.interface_of(self.view),
+                self.channel,
+                InProcessCode(),
+                pickle_allowed=pickle_allowed,
+                observe=self.world.observe,
+            )
+            self.channel.send((messages.READY,))
+            return
+        if not self.worker.hear():
+            self.world.end(self)
+
+    def has_job(self) -> bool:
+        """Whether it would run a job, or retire."""
+        return self.worker is not None and self.worker.has_work()
+
+    def run_job(self) -> None:
+        """Run one job."""
+        assert self.worker is not None
+        if not self.worker.step():
+            self.world.end(self)
+
+
+class InProcessCode:
+    """Where tasks come from when they need not be imported. See `autocron.worker.Code`."""
+
+    def resolve(self, address: str) -> Callable[..., Any]:
+        found = registry.tasks.get(address)
+        if found is None:
+            raise LookupError(f"there is no task {address}: no function of this name is decorated in this process")
+        return found
+
+    def is_stale(self) -> bool:
+        return False
+
+
+class World:
+    """All processes, and whose turn it is."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        open_store: Callable[[str], Store],
+        random: Random,
+        *,
+        reach: Callable[[str], None] | None = None,
+    ) -> None:
+        self.clock = clock
+        self.lock = threading.RLock()
+        self.listeners: dict[str, MemoryListener] = {}
+        self.monitors: dict[int, MonitorProcess] = {}
+        self.workers: dict[int, WorkerProcess] = {}
+        self.begun: dict[int, bytes | None] = {}
+        self.observe: Callable[[Job, Ended], None] = lambda job, ended: None
+        self.registrar: Callable[[], Registrar | None] = lambda: None
+        self._open_store = open_store
+        self._random = random
+        self._reach = reach
+        self._pids = 100
+        self._depth = 0
+
+    def interface(self) -> Interface:
+        """The application's view."""
+        return self.interface_of(View(self))
+
+    def interface_of(self, view: View) -> Interface:
+        """A world as one process sees it."""
+        if self._reach is None:
+            return Interface(self.clock, view, self._open_store, self._random)
+        return Interface(self.clock, view, self._open_store, self._random, self._reach)
+
+    def pair(self, pid: int = 0) -> tuple[MemoryChannel, MemoryChannel]:
+        """The two ends of a channel to the process of this pid."""
+        ours, theirs = MemoryChannel(pid), MemoryChannel(0)
+        ours.peer, theirs.peer = theirs, ours
+        return ours, theirs
+
+    def spawn(self, role: str, address: str, parent: View) -> Channel:
+        """Start a process."""
+        self._pids += 1
+        pid = self._pids
+        ours, theirs = self.pair(pid)
+        if role == "monitor":
+            process = MonitorProcess(self, pid, address, theirs)
+            self.monitors[pid] = process
+            process.boot()
+        else:
+            self.workers[pid] = WorkerProcess(self, pid, theirs, parent)
+        return ours
+
+    # -- turns -----------------------------------------------------------------------------------------------
+
+    def others_turn(self) -> bool:
+        """Let everybody but the application have a turn, without running jobs; False if nobody had anything to do."""
+        if self._depth:  # from within a turn: a step must not be entered twice
+            return False
+        self._depth += 1
+        try:
+            progress = False
+            for monitor in list(self.monitors.values()):
+                if monitor.has_turn():
+                    monitor.turn()
+                    progress = True
+            for worker in list(self.workers.values()):
+                if worker.has_turn():
+                    worker.turn()
+                    progress = True
+            return progress
+        finally:
+            self._depth -= 1
+
+    def pump(self) -> None:
+        """Let all that was said be heard; no job is run."""
+        while True:
+            registrar = self.registrar()
+            if registrar is not None and registrar.bell.is_due():  # type: ignore[attr-defined]
+                registrar.step()
+            if not self.others_turn() and not (registrar is not None and registrar.bell.is_due()):  # type: ignore[attr-defined]
+                return
+
+    def run_one(self) -> bool:
+        """Have one worker run its next job; False if there is none."""
+        for pid, worker in self.workers.items():
+            if worker.has_job():
+                # Next time it is another one's turn.
+                self.workers[pid] = self.workers.pop(pid)
+                worker.run_job()
+                return True
+        return False
+
+    # -- ends ------------------------------------------------------------------------------------------------
+
+    def end(self, process: Process, *, signal: int = 0) -> None:
+        """A process has ended."""
+        if isinstance(process, WorkerProcess):
+            if self.workers.pop(process.pid, None) is None:
+                return
+            self.begun[process.pid] = process.begun
+            process.parent.exits.append(Exited(process.channel.peer, signal, None if signal else 0))
+        elif isinstance(process, MonitorProcess):
+            self.monitors.pop(process.pid, None)
+            process.is_up = False
+            if signal:
+                self.listeners = {
+                    a: each for a, each in self.listeners.items() if each is not process.monitor._listener
+                }
+            else:
+                process.monitor.close()
+        process.channel.close()
+
+    def kill(self, pid: int) -> None:
+        """SIGKILL."""
+        process = self.workers.get(pid) or self.monitors.get(pid)
+        if process is not None:
+            self.end(process, signal=SIGKILL)
+
+    def end_orphans(self) -> list[bytes]:
+        """Workers die with their monitor; what they had begun is known to the next one."""
+        begun = [each for each in self.begun.values() if each is not None]
+        self.begun.clear()
+        for worker in list(self.workers.values()):
+            if worker.parent.process is None or worker.parent.process.pid not in self.monitors:
+                if worker.begun is not None:
+                    begun.append(worker.begun)
+                self.workers.pop(worker.pid)
+        return begun
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Threads of the test take turns too."""
+        with self.lock:
+            yield
