@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from .. import messages
 from ..errors import AutocronError, StoreError
 from ..interface import Channel, Interface, Store
+from ..job import Stored
 from ..settings import Settings
 from .pool import Pool
 
 logger = logging.getLogger("autocron.monitor.applications")
+
+PAGE_BYTES: Final = 1 << 20
 
 
 @dataclass(slots=True, eq=False)
@@ -95,7 +98,7 @@ class Applications:
             return None if found is None else tuple(found)
         if question == messages.RESULTS:
             after, limit = argument
-            return [tuple(each) for each in self.store.results(after, limit)]
+            return self._page(self.store.results(after, limit))
         if question == messages.SETTINGS:
             if argument:
                 self.change(argument)
@@ -104,13 +107,35 @@ class Applications:
             return self._overview()
         raise AutocronError(f"{question!r} is a question this monitor does not know")
 
+    def _page(self, found: list[Stored]) -> list[Any]:
+        """As much as makes a message of sane size; the peer asks on behind the last one."""
+        size = 0
+        page = []
+        for each in found:
+            size += len(each.payload) + len(each.result)
+            if page and size > PAGE_BYTES:
+                break
+            page.append(tuple(each))
+        return page
+
+    def newest(self) -> Mapping[str, Any] | None:
+        """The spec of the application process that linked last; None if there is none."""
+        return next((each.spec for each in reversed(self.linked.values()) if each.counts), None)
+
     def _overview(self) -> dict[str, Any]:
         return {
             "settings": self.settings.as_dict(),
             "counts": self.store.counts(),
             "workers": [
-                {"pid": each.channel.pid, "running": len(each.inflight), "ready": each.ready, "ending": each.ending}
+                {
+                    "pid": each.channel.pid,
+                    "running": len(each.inflight),
+                    "task": next((job.task for job, _ in each.inflight.values()), ""),  # the oldest is what runs
+                    "ready": each.ready,
+                    "ending": each.ending,
+                }
                 for each in self.pool.members.values()
             ],
+            "entries": [tuple(each) for each in self.store.entries()],  # also those that nobody announces now
             "applications": [each.spec.get("pid", 0) for each in self.linked.values() if each.counts],
         }

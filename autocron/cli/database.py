@@ -1,0 +1,140 @@
+"""A database as the command line sees it: asked through its monitor if one runs, else opened here.
+
+Both ways give the same answers, because the same code answers: `Applications`, in the monitor or in this process.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from .. import messages
+from ..errors import AutocronError, StoreError
+from ..interface import Body, Channel, Closed, Interface, Message, Store
+from ..monitor.applications import Applications
+from ..monitor.pool import Pool
+from ..settings import Settings
+
+ANSWER_S: Final = 10.0
+
+
+class Database:
+    """Questions and answers; see messages.py for the questions. A context manager."""
+
+    def __init__(self, interface: Interface, file: str) -> None:
+        """StoreError if there is no such database: none is created."""
+        self.interface = interface
+        self.address = _existing(interface, file)
+        self._link: Channel | None = None
+        self._store: Store | None = None
+        self._applications: Applications | None = None
+        self._numbers = itertools.count(1)
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._link is not None:
+            self._link.close()
+        if self._store is not None:
+            self._store.close()
+
+    def ask(self, question: str, argument: object = None) -> Any:
+        """The answer to a question. StoreError if the database cannot be used, AutocronError if none comes."""
+        until = self.interface.clock.monotonic() + ANSWER_S
+        while self.find_monitor():
+            assert self._link is not None
+            number = next(self._numbers)
+            self._link.send((messages.ASK, number, question, argument))
+            body = self._hear(self._link, number, until)
+            if body is not None:
+                return _answer_in(body)
+            # That monitor has ended. Another one may be there, or none.
+            self._link.close()
+            self._link = None
+        ear = _Ear()
+        self._open().answer(ear, 0, question, argument)
+        return _answer_in(ear.body)
+
+    def find_monitor(self) -> bool:
+        """Whether a monitor runs, which is then the one to ask."""
+        if self._link is None:
+            self._link = self.interface.spawner.connect(self.address)
+            if self._link is not None:
+                # A guest neither counts as an application nor changes what workers see of it.
+                spec = {"guest": True, **self.interface.spawner.describe()}
+                self._link.send((messages.HELLO, messages.PROTOCOL, spec, None))
+        return self._link is not None
+
+    def _hear(self, link: Channel, number: int, until: float) -> Body | None:
+        """The answer with this number; None if the monitor ends before."""
+        clock = self.interface.clock
+        while (now := clock.monotonic()) < until:
+            for event in self.interface.spawner.wait([link], clock.time() + until - now):
+                if isinstance(event, Message):
+                    if event.body[0] in (messages.REPLY, messages.FAILED) and event.body[1] == number:
+                        return event.body
+                elif isinstance(event, Closed):
+                    return None
+        raise AutocronError(f"the monitor of {self.address} does not answer; is it stopped?")
+
+    def _open(self) -> Applications:
+        if self._applications is None:
+            try:
+                self._store = self.interface.open_store(self.address)
+            except ValueError as error:
+                raise click.UsageError(str(error)) from None
+            settings = Settings.from_stored(self._store.settings())
+            pool = Pool(self.interface, self.address)  # empty: nobody works
+            self._applications = Applications(self.interface, self._store, pool, settings)
+        return self._applications
+
+
+class _Ear:
+    """The channel of somebody who asks in this very process."""
+
+    pid = 0
+    kin = False
+    body: Body = ()
+
+    def send(self, body: Body) -> None:
+        self.body = body
+
+    def backlog(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _answer_in(body: Body) -> Any:
+    if body[0] == messages.FAILED:
+        raise StoreError(*body[2:])
+    return body[2]
+
+
+def _existing(interface: Interface, file: str) -> str:
+    """The address of a database that is there."""
+    try:
+        address = interface.spawner.locate(file)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if "://" in address:
+        return address
+    path = Path(address)
+    if not path.exists():
+        raise StoreError(address, f"it does not exist{_misplaced(file)}")
+    if path.is_file() and not path.stat().st_size:
+        raise StoreError(address, "the file is empty; autocron.start() makes a database of it")
+    return address
+
+
+def _misplaced(file: str) -> str:
+    """A hint for who means a file in the current directory."""
+    here = Path(file).absolute()
+    if Path(file).is_absolute() or file.startswith("~") or not here.exists():
+        return ""
+    return f"; a relative name lies in ~/.autocron/, for the file in the current directory give {here}"

@@ -1,0 +1,69 @@
+"""One document per command, shown as tables or printed as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Final
+
+import click
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+WIDE: Final = 10_000  # where no terminal sets a width, no line is broken
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+
+
+def emit(document: Mapping[str, Any], as_json: bool, render: Callable[[Mapping[str, Any]], Iterable[Any]]) -> None:
+    """Print the document; `render` makes texts and tables of it, which an empty line separates."""
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+        return
+    # Names and paths are data: what looks like markup in them is none.
+    width = None if sys.stdout.isatty() else WIDE
+    console = Console(markup=False, highlight=False, emoji=False, width=width)
+    with console.capture() as captured:
+        for number, each in enumerate(render(document)):
+            if number:
+                console.print()
+            console.print(each)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def table(rows: Iterable[Sequence[object]], *columns: str) -> RenderableType:
+    """Rows under their column names; without names, the first column names the row."""
+    made = Table(
+        *columns, box=None, show_header=bool(columns), pad_edge=False, padding=(0, 2, 0, 0), header_style="bold"
+    )
+    if not columns:
+        made.add_column(style="bold", no_wrap=True)
+    for row in rows:
+        made.add_row(*(printable(each) for each in row))
+    return made
+
+
+def printable(value: object) -> str:
+    """A value as text that cannot steer the terminal."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "-"
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def iso(epoch: float, tz: tzinfo | None) -> str:
+    """UTC epoch seconds as ISO 8601 with offset, in this zone (None: the local one)."""
+    return datetime.fromtimestamp(epoch, UTC).astimezone(tz).isoformat(timespec="seconds")
+
+
+def readable(moment: str | None) -> str:
+    """What `iso` has made, with the day of the week."""
+    if moment is None:
+        return "-"
+    parsed = datetime.fromisoformat(moment)
+    return f"{parsed:%a} {parsed.replace(tzinfo=None).isoformat(sep=' ')} {parsed.isoformat()[19:]}"

@@ -1,0 +1,100 @@
+"""`autocron settings`: show and change them. The options are made from the fields of `Settings`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import Field, fields
+from typing import Any, Final
+
+import click
+
+from .. import messages
+from ..interface import Interface
+from ..settings import Settings
+from .database import Database
+from .output import emit, json_option, printable, table
+
+OFF: Final = {"enabled": "disabled"}  # where "no-" in front would be no English
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    for each in reversed(fields(Settings)):
+        command = _option(each)(command)
+    return command
+
+
+def _option(setting: Field[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The option of a setting. Values stay text here, so that `Settings` can list all that is wrong at once."""
+    name, default = setting.name, setting.default
+    about = f"{setting.metadata['about']}  [default: {printable(default)}]"
+    spelled = _spelled(name)
+    if isinstance(default, bool):
+        off = OFF.get(name, f"no-{spelled}")
+        return click.option(f"--{spelled}/--{off}", name, default=None, help=about)
+    metavar = "|".join(setting.metadata["choices"]) or ("SECONDS" if name.endswith("_s") else "N")
+    return click.option(f"--{spelled}", name, metavar=metavar, help=about)
+
+
+def _spelled(name: str) -> str:
+    return name.removesuffix("_s").replace("_", "-")
+
+
+@click.command()
+@click.argument("db")
+@_options
+@json_option
+@click.pass_obj
+def settings(interface: Interface, /, db: str, as_json: bool, **given: Any) -> None:
+    """Show the settings of a database, or change those that are given.
+
+    A running monitor takes new values at once.
+
+    \b
+    Example:
+      autocron settings app.db --workers 4 --ttl 3600
+    """
+    defaults = Settings().as_dict()
+    changes = {name: _read(value, defaults[name]) for name, value in given.items() if value is not None}
+    Settings().changed(**changes)  # a refusal does not need the database
+    with Database(interface, db) as database:
+        values = database.ask(messages.SETTINGS, changes)
+        monitor = database.find_monitor()
+        if changes and monitor:
+            # It may have started while they were written past it; saying them twice does no harm.
+            values = database.ask(messages.SETTINGS, changes)
+    about = {each.name: each.metadata["about"] for each in fields(Settings)}
+    document = {
+        "database": database.address,
+        "monitor": monitor,
+        "changed": list(changes),
+        "settings": {
+            name: {"value": value, "default": defaults.get(name), "about": about.get(name, "")}
+            for name, value in values.items()
+        },
+    }
+    emit(document, as_json, _render)
+
+
+def _read(text: str | bool, default: object) -> object:
+    """The text as a value of the default's type, or as it is: then `Settings` says what is allowed."""
+    if isinstance(text, str) and isinstance(default, int | float):
+        with contextlib.suppress(ValueError):
+            return type(default)(text)
+    return text
+
+
+def _render(document: Mapping[str, Any]) -> Iterable[Any]:
+    yield table(
+        (
+            (f"{name} *" if name in document["changed"] else name, each["value"], each["default"], each["about"])
+            for name, each in document["settings"].items()
+        ),
+        "setting",
+        "value",
+        "default",
+        "about",
+    )
+    if document["changed"]:
+        when = "at once: the monitor has taken it" if document["monitor"] else "from the next start: no monitor runs"
+        yield f"* changed, {when}"

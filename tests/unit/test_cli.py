@@ -1,0 +1,81 @@
+"""The commands as a whole: what each has, and how errors end."""
+
+from __future__ import annotations
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+import autocron
+from autocron.cli.output import printable
+from autocron.cli.root import COMMANDS, root
+from autocron.errors import AutocronError, CrontabError
+from autocron.settings import Settings
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(root, args)
+
+
+def test_version() -> None:
+    """`--version` tells that of the package."""
+    assert autocron.__version__ in run("--version").stdout
+
+
+def test_help_lists_every_command() -> None:
+    """Each command of the table is there."""
+    result = run("--help")
+    assert result.exit_code == 0
+    assert all(f"  {command.name} " in result.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_has_an_example_and_json(command: click.Command) -> None:
+    """`--help` shows how a command is used, and each can print JSON."""
+    result = run(str(command.name), "--help")
+    assert result.exit_code == 0
+    assert f"  autocron {command.name} " in result.stdout
+    assert "--json" in result.stdout
+
+
+def test_every_setting_has_an_option() -> None:
+    """The options are made from the settings: a new one is there by itself, with what it is about."""
+    shown = " ".join(run("settings", "--help").stdout.split())
+    for name in Settings().as_dict():
+        assert f"--{name.removesuffix('_s').replace('_', '-')} " in shown
+    assert "--enabled / --disabled off: nothing is started" in shown
+    assert "--blocking / --no-blocking" in shown
+    assert "--ttl SECONDS seconds a result is kept after the job has ended [default: 1800]" in shown
+    assert "--pickle auto|on|off" in shown
+
+
+def test_a_refusal_of_settings_lists_every_problem() -> None:
+    """Exit code 2, all problems in one go, and no database is needed for it."""
+    result = run("settings", "/nowhere/app.db", "--workers", "0", "--ttl", "soon", "--durability", "some")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    for problem in ("workers=0: at least 1", "ttl_s='soon': only a number", "durability='some': only full, normal"):
+        assert problem in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [(CrontabError("no"), 2), (AutocronError("no"), 1), (PermissionError(13, "no", "/app.db"), 1)],
+)
+def test_errors_end_as_a_sentence(error: Exception, exit_code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command raises what the library raises; no traceback reaches the user."""
+
+    @click.command()
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setitem(root.commands, "fail", fail)
+    result = run("fail")
+    assert (result.exit_code, result.stdout) == (exit_code, "")
+    assert result.stderr == f"Error: {error}\n"
+
+
+def test_what_is_printed_cannot_steer_the_terminal() -> None:
+    """Names come from a file that somebody else may have written."""
+    assert printable("\x1b[2Jé\n") == r"\x1b[2Jé\n"
+    assert [printable(each) for each in (True, False, None, 1800.0, 3)] == ["yes", "no", "-", "1800", "3"]
