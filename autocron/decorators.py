@@ -6,7 +6,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Coroutine, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
@@ -126,8 +126,11 @@ class _Delay:
         return Task(_checked(function, "delay"), self._after, self._schedule)
 
 
+@overload
+def cron(crontab: F, /) -> F: ...
+@overload
 def cron(
-    crontab: str | Callable[..., Any] | None = None,
+    crontab: str | None = None,
     minutes: Iterable[int] | None = None,
     hours: Iterable[int] | None = None,
     days: Iterable[int] | None = None,
@@ -136,7 +139,21 @@ def cron(
     *,
     dow: Iterable[int] | None = None,
     dialect: str | None = None,
-    tz: Any = None,
+    tz: str | tzinfo | None = None,
+    catch_up: float | timedelta = 86400.0,
+    overlap: str = "skip",
+) -> Callable[[F], F]: ...
+def cron(
+    crontab: Any = None,
+    minutes: Iterable[int] | None = None,
+    hours: Iterable[int] | None = None,
+    days: Iterable[int] | None = None,
+    months: Iterable[int] | None = None,
+    days_of_week: Iterable[int] | None = None,
+    *,
+    dow: Iterable[int] | None = None,
+    dialect: str | None = None,
+    tz: str | tzinfo | None = None,
     catch_up: float | timedelta = 86400.0,
     overlap: str = "skip",
 ) -> Any:

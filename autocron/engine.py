@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,7 +67,7 @@ class Engine:
             return False
         interface = self._world()
         address = interface.spawner.locate(database_file)
-        with interface.spawner.mutex():
+        with self._mutex:
             if self._registrar is not None:
                 return self._start_again(address, workers)
             link, spawned = self._link(address, workers, START_S)
@@ -259,6 +261,7 @@ class Engine:
         if self._registrar is None:
             return
         old, self._registrar = self._registrar, None
+        self.__dict__.pop("_mutex", None)  # another thread of the parent may have held it
         self._is_worker = False
         if old.link is not None:
             old.link.close()
@@ -285,6 +288,10 @@ class Engine:
 
             self._interface = real_interface()
         return self._interface
+
+    @cached_property
+    def _mutex(self) -> AbstractContextManager[object]:
+        return self._world().spawner.mutex()
 
 
 def _check_workers(workers: object) -> None:

@@ -200,6 +200,8 @@ class Monitor:
         self._on_level(spec.get("log_level", logging.WARNING))
         if not self.applications.hello(channel, protocol, spec, workers):
             return
+        if not self.pool.spec:
+            logger.info("started for %s", self.address)
         if self._drained_at is not None:
             self._drained_at = None
             self.pool.go_on()
@@ -227,6 +229,8 @@ class Monitor:
         self.scheduler.forget(channel, self.interface.clock.time())
         if not self.applications.are_there():
             self._drain("the application has gone")
+        elif (spec := self.applications.newest()) is not None and spec is not self.pool.spec:
+            self.pool.renew(spec)  # a short command has come and gone: back to the code of who stays
 
     def _say_good_bye(self, channel: Channel, request: int) -> None:
         self.applications.linked[channel].leaving = request

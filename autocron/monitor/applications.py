@@ -110,7 +110,7 @@ class Applications:
     def _page(self, found: list[Stored]) -> list[Any]:
         """As much as makes a message of sane size; the peer asks on behind the last one."""
         size = 0
-        page = []
+        page: list[Any] = []
         for each in found:
             size += len(each.payload) + len(each.result)
             if page and size > PAGE_BYTES:

@@ -36,11 +36,13 @@ def main(role: str, fd: str, address: str, *more: str) -> None:
 
 def set_up_logging(level: int) -> None:
     """One line per event, to the stderr that we share with the application."""
+    logger = logging.getLogger("autocron")
+    logger.setLevel(level)
+    if logger.handlers:
+        return
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s"))
-    logger = logging.getLogger("autocron")
     logger.addHandler(handler)
-    logger.setLevel(level)
     logger.propagate = False
 
 
