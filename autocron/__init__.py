@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .decorators import cron as cron
     from .decorators import delay as delay
+    from .decorators import use_dialect as use_dialect
+    from .engine import Engine as Engine
     from .engine import get_results as get_results
     from .engine import start as start
     from .engine import stop as stop
@@ -34,6 +36,8 @@ __version__ = "0.1.0"
 _WHERE = {
     "cron": "decorators",
     "delay": "decorators",
+    "use_dialect": "decorators",
+    "Engine": "engine",
     "get_results": "engine",
     "start": "engine",
     "stop": "engine",

@@ -208,6 +208,15 @@ def cron(
     return decorate
 
 
+def use_dialect(dialect: str) -> None:
+    """Set how this application writes its crontabs: "autocron" or "unix". Holds for decorators applied afterwards.
+
+    ValueError for any other name.
+    """
+    Schedule("* * * * *", dialect=dialect)
+    registry.dialect = dialect
+
+
 def address_of(function: Callable[..., Any]) -> str:
     """How a worker finds this function: "package.module:name", or "/path/script.py:name" for the main script."""
     module = function.__module__

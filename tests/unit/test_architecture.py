@@ -15,7 +15,14 @@ ROOT = Path(autocron.__file__).parent
 
 RULES = {"job", "labels", "messages", "crontab", "schedule", "payload", "settings", "errors", "run", "registry"}
 SEAM = RULES | {"interface"}
-MONITOR = {"monitor", "monitor.applications", "monitor.dispatcher", "monitor.scheduler", "monitor.pool", "monitor.pruner"}
+MONITOR = {
+    "monitor",
+    "monitor.applications",
+    "monitor.dispatcher",
+    "monitor.scheduler",
+    "monitor.pool",
+    "monitor.pruner",
+}
 
 # Each file of the middle, and what of the package it may import. What is not here may not be in the middle.
 MAY_IMPORT = {
@@ -36,12 +43,23 @@ MAY_IMPORT = {
     "decorators": SEAM | {"engine", "result"},
     "worker": SEAM,
     "sqlite_interface": {"result"},
-    **{name: SEAM | MONITOR for name in MONITOR},
+    **dict.fromkeys(MONITOR, SEAM | MONITOR),
 }
 # The two ways up. Both are taken only when they are needed, inside a function.
 UPWARD_AND_LAZY = {("engine", "system"), ("result", "engine")}
 WORLDS = {"system", "stores", "testing", "cli", "contrib"}
-OUTSIDE = {"time", "os", "signal", "subprocess", "threading", "socket", "sqlite3", "random", "multiprocessing", "select"}
+OUTSIDE = {
+    "time",
+    "os",
+    "signal",
+    "subprocess",
+    "threading",
+    "socket",
+    "sqlite3",
+    "random",
+    "multiprocessing",
+    "select",
+}
 CALLS = {"open", "datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
 
 

@@ -194,8 +194,7 @@ def test_days_in_a_short_month() -> None:
 def test_wildcards_begin_with_a_star() -> None:
     """Design 6: wildcards follow the wall; `*` and `*/n` are wildcards, lists are fixed times."""
     assert [
-        Crontab.parse(f"{text} 3 * * *").is_wildcard
-        for text in ("*", "*/15", "*/30,5", "0-59", "0,15", "5,*/30")
+        Crontab.parse(f"{text} 3 * * *").is_wildcard for text in ("*", "*/15", "*/30,5", "0-59", "0,15", "5,*/30")
     ] == [True, True, True, True, False, False]
     assert Crontab.parse("0 */2 * * *").hours_wildcard
     assert not Crontab.from_fields(minutes=[0, 30], hours=[3]).is_wildcard

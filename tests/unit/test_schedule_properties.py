@@ -35,9 +35,7 @@ MONTH_NAMES = {number: name.lower() for number, name in enumerate(calendar.month
 
 
 def quick(examples: int) -> settings:
-    return settings(
-        max_examples=examples, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
-    )
+    return settings(max_examples=examples, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 # -- crontabs, as text and as the numbers they stand for -----------------------------------------------------
@@ -113,11 +111,7 @@ class Sample:
         return (in_days and in_week) if both else (in_days or in_week)
 
     def matches(self, moment: datetime) -> bool:
-        return (
-            moment.minute in self.minutes.values
-            and moment.hour in self.hours.values
-            and self.matches_day(moment)
-        )
+        return moment.minute in self.minutes.values and moment.hour in self.hours.values and self.matches_day(moment)
 
     def ever(self) -> bool:
         """Whether any day of a leap year and of the years around it, beginning on any weekday, matches."""
@@ -125,9 +119,7 @@ class Sample:
 
     @property
     def has_range_of_one(self) -> bool:
-        return any(
-            field.has_range_of_one for field in (self.minutes, self.hours, self.days, self.months, self.week)
-        )
+        return any(field.has_range_of_one for field in (self.minutes, self.hours, self.days, self.months, self.week))
 
     @property
     def is_wildcard(self) -> bool:
@@ -168,7 +160,7 @@ starts = st.datetimes(datetime(1890, 1, 1), datetime(2110, 1, 1)) | st.builds(
 def searched(sample: Sample, start: datetime) -> Iterator[datetime]:
     """Fire times strictly later than start, day by day and then minute by minute."""
     day = datetime(start.year, start.month, start.day)
-    for _ in range(366 * 41):
+    for _ in range(366 * 45):
         if sample.matches_day(day):
             for number in range(24 * 60):
                 moment = day + number * MINUTE
@@ -193,7 +185,8 @@ def test_as_a_search_minute_by_minute(sample: Sample, start: datetime) -> None:
         return
     oracle = searched(sample, start)
     expected = [moment for moment, _ in zip(oracle, range(5), strict=False)]
-    assert schedule.upcoming(start, 5) == expected
+    assert expected  # leap days on one day of the week are up to 40 years apart
+    assert schedule.upcoming(start, len(expected)) == expected
 
 
 @quick(150)
@@ -275,6 +268,8 @@ def test_as_croniter(sample: Sample, start: datetime) -> None:
     assume(not sample.has_range_of_one)  # croniter reads "5-5" as "*"
     # In "2/3" of a week it ends at 6, and so misses the Sunday that is 7 everywhere else.
     assume(not any("/" in item and "-" not in item for item in sample.week.text.replace("*/", "").split(",")))
+    # It takes a star anywhere in a list for one in front ("1,*").
+    assume(",*" not in sample.days.text + sample.week.text)
     start = start.replace(microsecond=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -310,7 +305,7 @@ CHANGES = [  # zone, day of the change
 ]
 
 
-MIDNIGHT_GAPS = [change for change in CHANGES if change[0] in ("America/Sao_Paulo", "Asia/Beirut", "Pacific/Apia")]
+PLAIN_CHANGES = ["Europe/Berlin", "America/New_York", "Europe/Dublin", "Antarctica/Troll", "Europe/Istanbul"]
 
 
 @functools.cache
@@ -349,9 +344,7 @@ def watched(sample: Sample, minutes: list[tuple[datetime, datetime]]) -> list[da
 
 @quick(250)
 @given(samples(often=True), st.sampled_from(CHANGES), st.integers(0, 2 * 1440), st.integers(0, 59_999_999))
-def test_as_a_watchman_at_the_wall(
-    sample: Sample, change: tuple[str, datetime], skip: int, micros: int
-) -> None:
+def test_as_a_watchman_at_the_wall(sample: Sample, change: tuple[str, datetime], skip: int, micros: int) -> None:
     """Design 6: a skipped fixed time runs once after the gap, a doubled one once, wildcards follow the wall."""
     try:
         schedule = Schedule(sample.text, dialect=sample.dialect, tz=change[0])
@@ -382,7 +375,10 @@ def test_as_cronsim_when_clocks_change(sample: Sample, change: tuple[str, dateti
     except CrontabError:
         assume(False)
     assume(not sample.has_range_of_one)
-    assume(not (sample.is_wildcard and change in MIDNIGHT_GAPS))  # cronsim fires wildcards at walls that do not exist
+    # With wildcards cronsim fires at a midnight that does not exist, and misses times when half hours change.
+    assume(not sample.is_wildcard or change[0] in PLAIN_CHANGES)
+    # For us all hours are all hours; cronsim, as vixie cron, takes "0-23" for 24 fixed times.
+    assume(sample.is_wildcard == (sample.minutes.starred or sample.hours.starred))
     start = minutes_around(change)[skip][0].astimezone(ZoneInfo(change[0]))
     theirs = CronSim(sample.text, start)
     expected = [next(theirs) for _ in range(8)]

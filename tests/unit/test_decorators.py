@@ -1,0 +1,267 @@
+"""@delay and @cron without an engine: contract 2 and 3, as far as nothing is started."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import pickle
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+import autocron
+from autocron.engine import current
+from autocron.registry import registry
+
+
+@pytest.fixture(autouse=True)
+def clean_registry() -> Iterator[None]:
+    """What a test decorates is gone after it."""
+    before = dict(registry.tasks), dict(registry.entries), dict(registry.decorated)
+    yield
+    registry.tasks, registry.entries, registry.decorated = before
+
+
+@autocron.delay
+def add(a: int, b: int = 0, *, c: int = 0) -> int:
+    """Adds."""
+    return a + b + c
+
+
+def nightly() -> str:
+    return "done"
+
+
+def entries_of(function: object) -> list[str]:
+    return [entry.crontab for key, entry in registry.entries.items() if registry.decorated[key] is function]
+
+
+class TestDelay:
+    def test_inactive_the_function_runs_in_the_caller_and_the_result_is_ready(self) -> None:
+        """contract 3: Autocron inactive: the function runs in the caller, and the Result is ready."""
+        result = add(1, b=2)
+        assert result.is_ready()
+        assert (result.result, result.has_error, result.error_message, result.status) == (3, False, "", 3)
+
+    def test_inactive_an_exception_is_in_the_result_and_not_raised(self) -> None:
+        """contract 3: an exception in the function is in the Result, not raised."""
+
+        @autocron.delay
+        def fails() -> None:
+            raise ValueError("boom")
+
+        result = fails()
+        assert result.is_ready()
+        assert result.has_error
+        assert result.error_message == "ValueError: boom"
+        assert result.status == 4
+
+    def test_an_exception_without_words_is_an_error_all_the_same(self) -> None:
+        """contract 4: error_message is '' when there is none, so an error is never ''."""
+
+        @autocron.delay
+        def fails() -> None:
+            raise AssertionError
+
+        assert fails().error_message == "AssertionError"
+
+    def test_system_exit_is_in_the_result_and_an_interrupt_is_the_applications(self) -> None:
+        """contract 3: whatever ends the function ends in the Result: SystemExit."""
+
+        @autocron.delay
+        def leaves() -> None:
+            raise SystemExit(3)
+
+        @autocron.delay
+        def interrupted() -> None:
+            raise KeyboardInterrupt
+
+        assert leaves().error_message == "SystemExit: 3"
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+
+    def test_a_coroutine_function_is_run_to_its_end(self) -> None:
+        """contract 3: the Result is ready."""
+
+        @autocron.delay
+        async def answer() -> int:
+            return 42
+
+        assert answer().result == 42
+
+    def test_the_original_its_name_and_its_docstring_are_kept(self) -> None:
+        """contract 3: the original is reachable (`__wrapped__`), name and docstring are kept."""
+        assert add.__wrapped__(1, 2) == 3
+        assert add.__name__ == "add"
+        assert add.__doc__ == "Adds."
+        assert list(inspect.signature(add).parameters) == ["a", "b", "c"]
+        assert pickle.loads(pickle.dumps(add)) is add
+
+    @pytest.mark.parametrize("call", [(), (1, 2, 3), ("x", 1, 2, 3)])
+    def test_wrong_arguments_are_refused_at_the_call(self, call: tuple[object, ...]) -> None:
+        """contract 3: wrong arguments for the signature are refused at the call."""
+        with pytest.raises(TypeError, match=r"test_decorators:add: .*argument"):
+            add(*call)  # type: ignore[arg-type]
+
+    def test_an_unknown_keyword_is_refused_at_the_call(self) -> None:
+        """contract 3: wrong arguments for the signature are refused at the call."""
+        with pytest.raises(TypeError, match="'d'"):
+            add(1, d=1)  # type: ignore[call-arg]
+
+    @pytest.mark.parametrize("thing", [3, "0 0 * * *", None, [1]])
+    def test_a_positional_non_callable_is_a_type_error(self, thing: object) -> None:
+        """contract 3: arguments of delay itself are keyword-only; a positional non-callable → TypeError."""
+        if thing is None:
+            return  # @delay(None) is @delay()
+        with pytest.raises(TypeError, match="keywords"):
+            autocron.delay(thing)  # type: ignore[call-overload]
+        with pytest.raises(TypeError):
+            autocron.delay(1, 2)  # type: ignore[call-overload]
+
+    def test_what_has_no_name_is_refused_at_the_decoration(self) -> None:
+        """contract 3: what cannot work is refused at the call or decoration."""
+        with pytest.raises(autocron.TaskError, match="name"):
+            autocron.delay(functools.partial(nightly))
+        with pytest.raises(autocron.TaskError, match="name"):
+            autocron.delay(int)
+
+    @pytest.mark.parametrize(
+        ("argument", "error"),
+        [
+            ({"days": -1}, ValueError),
+            ({"days": float("nan")}, ValueError),
+            ({"hours": float("inf")}, ValueError),
+            ({"minutes": True}, TypeError),
+            ({"weeks": "2"}, TypeError),
+            ({"schedule": "tomorrow"}, TypeError),
+        ],
+    )
+    def test_unusable_delays_are_refused_by_name_and_value(
+        self, argument: dict[str, object], error: type[Exception]
+    ) -> None:
+        """contract 3: refused at the decoration; style: an error names the thing and the value."""
+        ((name, value),) = argument.items()
+        with pytest.raises(error, match=f"{name}={value!r}"):
+            autocron.delay(**argument)  # type: ignore[call-overload]
+
+    def test_with_and_without_brackets(self) -> None:
+        """contract 3: @delay, @delay(…)."""
+        for decorate in (
+            autocron.delay,
+            autocron.delay(),
+            autocron.delay(days=1),
+            autocron.delay(schedule=datetime(2027, 1, 1)),
+        ):
+            assert decorate(nightly)().result == "done"  # type: ignore[operator]
+
+    def test_methods_can_be_tasks(self) -> None:
+        """contract 3: calling the decorated function returns a Result; of a class, too."""
+
+        class Shop:
+            @autocron.delay
+            @staticmethod
+            def open_at(hour: int) -> int:
+                return hour
+
+            @autocron.delay
+            def close(self, hour: int) -> int:
+                return hour
+
+        assert Shop.open_at(9).result == 9
+        assert Shop().close(18).result == 18
+
+    def test_importing_and_decorating_starts_nothing(self) -> None:
+        """contract 1: `import autocron` has no side effects."""
+        assert not current().active
+
+
+class TestCron:
+    def test_the_function_is_returned_unchanged(self) -> None:
+        """contract 2: the decorated function itself is returned unchanged."""
+        assert autocron.cron("0 3 * * *")(nightly) is nightly
+        assert autocron.cron(nightly) is nightly
+        assert nightly() == "done"
+
+    @pytest.mark.parametrize("decorate", [autocron.cron, autocron.cron(), autocron.cron("* * * * *")])
+    def test_no_argument_means_every_minute(self, decorate: object) -> None:
+        """contract 2: @cron, @cron() → every minute."""
+        decorate(nightly)  # type: ignore[operator]
+        assert entries_of(nightly) == ["* * * * *"]
+
+    def test_if_a_crontab_is_given_the_other_arguments_are_ignored(self) -> None:
+        """contract 2: if `crontab` is given the other arguments are ignored."""
+        autocron.cron("0 3 * * *", minutes=[1], hours=[2])(nightly)
+        assert entries_of(nightly) == ["0 3 * * *"]
+
+    def test_positional_lists_in_the_order_of_the_contract(self) -> None:
+        """contract 2: cron(crontab, minutes, hours, days, months, days_of_week)."""
+        autocron.cron(None, [30], [9], None, None, [0, 2])(nightly)
+        assert entries_of(nightly) == ["30 9 0,2 * *"]
+
+    def test_dow_is_another_spelling(self) -> None:
+        """contract 2: also spelled `dow=[0, 2]`."""
+        autocron.cron(minutes=[30], hours=[9], dow=[0, 2])(nightly)
+        assert entries_of(nightly) == ["30 9 0,2 * *"]
+
+    def test_a_function_decorated_twice_has_two_entries(self) -> None:
+        """design 6: an entry is known by module, qualified name and ordinal."""
+        autocron.cron("0 3 * * *")(autocron.cron("0 4 * * *")(nightly))
+        assert sorted(entries_of(nightly)) == ["0 3 * * *", "0 4 * * *"]
+        assert {key.rpartition("#")[2] for key in registry.entries if "nightly" in key} == {"0", "1"}
+
+    def test_a_module_that_is_loaded_again_replaces_its_entries(self) -> None:
+        """design 6: reloads."""
+        source = "import autocron\n@autocron.cron('{} 3 * * *')\ndef job(): ...\n"
+        for minute in (1, 2):
+            exec(source.format(minute), {"__name__": "reloaded"})
+        assert [each.crontab for key, each in registry.entries.items() if key.startswith("reloaded:")] == ["2 3 * * *"]
+
+    def test_unix_dialect_by_keyword(self) -> None:
+        """contract 2: `dialect="unix"` (keyword …)."""
+        autocron.cron("30 9 * * mon", dialect="unix")(nightly)
+        assert entries_of(nightly) == ["30 9 0 * *"]
+
+    def test_unix_dialect_once_for_an_application(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """contract 2: also settable once for an application; a keyword still decides for its own entry."""
+        monkeypatch.setattr(registry, "dialect", "autocron")
+        autocron.use_dialect("unix")
+        autocron.cron("30 9 * * 1")(autocron.cron("30 9 1 * *", dialect="autocron")(nightly))
+        assert sorted(entries_of(nightly)) == ["30 9 0 * *", "30 9 1 * *"]
+        with pytest.raises(ValueError, match="cron5"):
+            autocron.use_dialect("cron5")
+        assert registry.dialect == "unix"
+
+    def test_a_function_with_needed_arguments_is_refused(self) -> None:
+        """contract 2: registers a function without arguments."""
+
+        def needs(a: int, b: int = 1) -> None: ...
+
+        with pytest.raises(TypeError, match="needs a"):
+            autocron.cron("0 3 * * *")(needs)
+
+    def test_nested_functions_and_lambdas_are_refused_at_the_decoration(self) -> None:
+        """contract 3: lambdas, nested functions."""
+
+        def nested() -> None: ...
+
+        with pytest.raises(autocron.TaskError, match="module level"):
+            autocron.cron(nested)
+        with pytest.raises(autocron.TaskError, match="module level"):
+            autocron.cron("@daily")(lambda: None)
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            ({"crontab": "61 * * * *"}, "minutes"),
+            ({"minutes": []}, "minutes"),
+            ({"days": [30], "months": [2]}, "never"),
+            ({"tz": "Europe/Berln"}, "Europe/Berln"),
+            ({"overlap": "twice"}, "overlap='twice'"),
+            ({"catch_up": -1}, "catch_up=-1"),
+        ],
+    )
+    def test_invalid_values_are_value_errors_at_decoration(self, arguments: dict[str, object], words: str) -> None:
+        """contract 2: every invalid value → ValueError at decoration."""
+        with pytest.raises(ValueError, match=words):
+            autocron.cron(**arguments)  # type: ignore[call-overload]
