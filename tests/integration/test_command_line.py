@@ -1,0 +1,314 @@
+"""The command line beside real application processes, and what its documentation says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from autocron import messages
+from autocron.cli.database import Database
+from autocron.cli.root import COMMANDS, root
+from autocron.stores import open_store
+from autocron.system import real_interface
+
+PATIENCE_S = 30.0
+DOCS = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text()
+
+APPLICATION = """
+import sys
+import autocron
+
+@autocron.delay
+def hold(path):
+    with open(path) as fifo:     # until somebody writes to it
+        return fifo.read()
+
+@autocron.cron("0 3 0 * *", tz="Europe/Berlin")
+def tidy(): ...
+
+if __name__ == "__main__":
+    autocron.start(sys.argv[1])
+    if sys.argv[2:]:
+        hold(sys.argv[2])
+    print("started", flush=True)
+    sys.stdin.read()
+    autocron.stop()
+"""
+
+
+class Application:
+    """A process that has called `start` and stays until it is told to end."""
+
+    def __init__(self, directory: Path, database: Path, *args: str) -> None:
+        script = directory / "app.py"
+        script.write_text(APPLICATION)
+        self.script = str(script)
+        self.process = subprocess.Popen(
+            [sys.executable, self.script, str(database), *args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "started\n"
+
+    def end(self) -> None:
+        """Let it stop; its monitor has ended when this returns."""
+        self.process.communicate(timeout=PATIENCE_S)
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The path of an empty database in an own home directory."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    directory = tmp_path / ".autocron"
+    directory.mkdir(mode=0o700)
+    path = directory / "app.db"
+    open_store(str(path)).close()
+    return path
+
+
+@pytest.fixture
+def start(tmp_path: Path, database: Path) -> Iterator[Callable[..., Application]]:
+    """Starts applications, and sees to their end."""
+    started: list[Application] = []
+
+    def starter(*args: str) -> Application:
+        started.append(Application(tmp_path, database, *args))
+        return started[-1]
+
+    yield starter
+    for each in started:
+        if each.process.poll() is None:
+            each.process.kill()
+            each.process.communicate()
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(root, [str(each) for each in args])
+
+
+def document(*args: object) -> dict[str, Any]:
+    result = run(*args, "--json")
+    assert result.exit_code == 0, result.stderr
+    parsed: dict[str, Any] = json.loads(result.stdout)
+    return parsed
+
+
+def info_when(database: Path, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Ask again until something holds."""
+    until = time.monotonic() + PATIENCE_S
+    while not holds(found := document("info", database)):
+        assert time.monotonic() < until, found
+    return found
+
+
+def is_idle(found: dict[str, Any]) -> bool:
+    """Whether there are workers, and all are up."""
+    return {each["state"] for each in found["workers"]} == {"idle"}
+
+
+# -- with a monitor ------------------------------------------------------------------------------------------
+
+
+def test_info_asks_a_running_monitor(database: Path, tmp_path: Path, start: Callable[..., Application]) -> None:
+    """Its applications, its workers and what they run, its entries."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    application = start(str(fifo))
+    found = info_when(database, lambda found: any(each["state"] == "running" for each in found["workers"]))
+    assert found["monitor"] is True
+    assert found["applications"] == [{"pid": application.process.pid}]
+    (worker,) = found["workers"]
+    assert worker == {"pid": worker["pid"], "state": "running", "jobs": 1, "task": f"{application.script}:hold"}
+    assert found["jobs"] == {"waiting": 0, "processing": 1, "ready": 0, "error": 0}
+    found = info_when(database, lambda found: bool(found["cron_entries"]))
+    (entry,) = found["cron_entries"]
+    assert entry["key"] == f"{application.script}:tidy#0"
+    assert (entry["crontab"], entry["tz"]) == ("0 3 0 * *", "Europe/Berlin")
+    assert "T03:00:00" in entry["next_fire"]
+    shown = run("info", database).stdout
+    assert f"{worker['pid']}" in shown
+    assert f"{application.script}:hold" in shown
+    assert "Mon " in shown
+    fifo.write_text("go")
+    info_when(database, lambda found: found["jobs"]["ready"] == 1 and found["workers"][0]["state"] == "idle")
+
+
+def test_a_running_monitor_takes_settings_at_once(database: Path, start: Callable[..., Application]) -> None:
+    """The number of workers changes while the application runs, and is stored."""
+    application = start()
+    changed = document("settings", database, "--workers", 3)
+    assert (changed["monitor"], changed["changed"]) == (True, ["workers"])
+    assert changed["settings"]["workers"]["value"] == 3
+    assert "at once" in run("settings", database, "--max-deaths", 2).stdout
+    info_when(database, lambda found: [each["state"] for each in found["workers"]] == ["idle"] * 3)
+    document("settings", database, "--disabled")
+    info_when(database, lambda found: not found["workers"])
+    application.end()
+    settings = document("info", database)["settings"]
+    assert (settings["workers"], settings["max_deaths"], settings["enabled"]) == (3, 2, False)
+
+
+def test_a_guest_keeps_no_monitor_alive(database: Path, start: Callable[..., Application]) -> None:
+    """The monitor ends with its application, even while the command line is linked; then the store is opened."""
+    application = start()
+    info_when(database, is_idle)
+    with Database(real_interface(), str(database)) as asked:
+        assert len(asked.ask(messages.OVERVIEW)["applications"]) == 1
+        assert asked.find_monitor()
+        application.end()
+        until = time.monotonic() + PATIENCE_S
+        while asked.find_monitor():
+            assert asked.ask(messages.OVERVIEW)["applications"] == []
+            assert time.monotonic() < until
+        assert asked.ask(messages.OVERVIEW)["workers"] == []
+
+
+# -- without one ---------------------------------------------------------------------------------------------
+
+
+def test_info_without_a_monitor(database: Path) -> None:
+    """The store is opened, nothing is started, and no file is left."""
+    found = document("info", "app.db")
+    assert found["database"] == str(database)
+    assert (found["monitor"], found["applications"], found["workers"]) == (False, [], [])
+    assert os.listdir(database.parent) == ["app.db"]
+
+
+def test_settings_without_a_monitor(database: Path) -> None:
+    """They are stored for the next start."""
+    options = ["--workers", 4, "--blocking", "--ttl", 60, "--grace", 0.5, "--durability", "normal", "--pickle", "off"]
+    changed = document("settings", database, *options)
+    assert (changed["monitor"], len(changed["changed"])) == (False, 6)
+    values = {name: each["value"] for name, each in document("settings", database)["settings"].items()}
+    assert values == {
+        "workers": 4,
+        "enabled": True,
+        "blocking": True,
+        "ttl_s": 60.0,
+        "grace_s": 0.5,
+        "max_deaths": 3,
+        "durability": "normal",
+        "pickle": "off",
+    }
+    assert document("settings", database, "--no-blocking")["settings"]["blocking"]["value"] is False
+    refused = run("settings", database, "--workers", 0, "--blocking")
+    assert refused.exit_code == 2
+    assert document("settings", database)["settings"]["blocking"]["value"] is False  # nothing of it was taken
+
+
+@pytest.mark.parametrize("command", ["info", "settings"])
+def test_databases_that_cannot_be_used(command: str, database: Path, tmp_path: Path) -> None:
+    """Exit code 1, a sentence with the path, and the file stays as it was."""
+    foreign = tmp_path / "foreign.txt"
+    foreign.write_text("text, " * 100)
+    damaged = tmp_path / "damaged.db"
+    damaged.write_bytes(database.read_bytes()[:5000])
+    cases = {
+        foreign: "it is not a SQLite database",
+        damaged: "the file is damaged",
+        tmp_path: "it is a directory",
+        tmp_path / "none.db": "it does not exist",
+        tmp_path / "nowhere" / "app.db": f"the directory {tmp_path / 'nowhere'}",
+    }
+    for path, reason in cases.items():
+        before = path.read_bytes() if path.is_file() else None
+        result = run(command, path)
+        assert (result.exit_code, result.stdout) == (1, ""), result.stdout
+        assert str(path) in result.stderr
+        assert reason in result.stderr
+        assert (path.read_bytes() if path.is_file() else None) == before
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_store_that_does_not_exist_yet(database: Path) -> None:
+    """Another kind of address is refused as it is for `start`."""
+    result = run("info", "postgresql://localhost/app")
+    assert result.exit_code == 2
+    assert "there is no store for 'postgresql'" in result.stderr
+
+
+# -- as a program --------------------------------------------------------------------------------------------
+
+
+def program(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *args], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+
+
+def test_python_m_autocron() -> None:
+    """The package can be run as a module; without a terminal there is no colour."""
+    done = program("-m", "autocron", "cron", "@daily", "-n", "1", "--tz", "UTC", "--from", "2027-01-01")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Sat 2027-01-02 00:00:00 +00:00" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_without_the_extra(missing: str) -> None:
+    """One line says how to install it."""
+    code = f"import sys; sys.modules[{missing!r}] = None; from autocron.cli import main; main()"
+    done = program("-c", code)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert 'pip install "autocron[cli]"' in done.stderr
+
+
+# -- the documentation ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_and_option_is_documented(command: click.Command) -> None:
+    """docs/command-line.md has a section for each command, with all its options."""
+    section = DOCS.partition(f"\n## `autocron {command.name}")[2].partition("\n## ")[0]
+    assert section
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            for spelled in (*parameter.opts, *parameter.secondary_opts):
+                assert spelled == "--json" or re.search(rf"`{spelled}\b", section), spelled
+
+
+EXAMPLES = re.findall(r"```console\n\$ autocron (.*?)\n(.*?)```", DOCS, re.DOTALL)
+
+
+@pytest.mark.parametrize(("line", "expected"), EXAMPLES, ids=[line for line, _ in EXAMPLES])
+def test_examples_print_what_the_documentation_shows(line: str, expected: str, database: Path) -> None:
+    """Every example of docs/command-line.md, on a new database."""
+    result = run(*shlex.split(line))
+    assert result.stdout.replace(str(database.parents[1]), "~") == expected
+
+
+def paths(value: Any, prefix: str = "") -> set[str]:
+    """The keys of a document, with `[]` for the elements of a list."""
+    if isinstance(value, dict):
+        return {path for key, each in value.items() for path in paths(each, f"{prefix}.{key}" if prefix else key)}
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return paths(value[0], f"{prefix}[]")
+    return {prefix}
+
+
+def test_json_keys_are_documented(database: Path, tmp_path: Path, start: Callable[..., Application]) -> None:
+    """The keys in the documentation are those of the documents, no more and no fewer."""
+    start()
+    info_when(database, lambda found: bool(found["cron_entries"]) and is_idle(found))
+    lines = {"info": ["info", database], "settings": ["settings", database], "cron": ["cron", "@daily"]}
+    assert set(lines) == {command.name for command in COMMANDS}
+    for name, line in lines.items():
+        found = paths(document(*line))
+        settings = "|".join(document("settings", database)["settings"])
+        found = {re.sub(rf"^settings\.({settings})\b", "settings.NAME", path) for path in found}
+        section = DOCS.partition(f"\n## `autocron {name}")[2].partition("\n## ")[0].partition("JSON")[2]
+        documented = set(re.findall(r"^- `([^`]+)`", section, re.MULTILINE))
+        assert documented == found
