@@ -32,7 +32,7 @@ CHANGED: Final = "changed"  # (settings,)
 
 # monitor → peer
 REGISTERED: Final = "registered"  # (group,): these jobs are safe
-FULL: Final = "full"  # (group, path, reason): these jobs are not stored
+UNSTORED: Final = "unstored"  # (group, whether for want of space, path, reason): keep these jobs
 REPLY: Final = "reply"  # (request, answer)
 FAILED: Final = "failed"  # (request, path, reason)
 

@@ -176,6 +176,7 @@ class Registrar:
             return
         self._announced = -1
         self._failures = 0
+        self.trouble = None
         self._questions.extend(body for body in list(self._asked.values()) if body not in self._questions)
 
     def _lose_link(self) -> None:
@@ -229,11 +230,11 @@ class Registrar:
         if kind == messages.REGISTERED:
             self._settle_group(self._unacknowledged.pop(body[1], ()))
             self.trouble = None
-        elif kind == messages.FULL:
-            _, number, path, reason = body
+        elif kind == messages.UNSTORED:
+            _, number, is_full, path, reason = body
             self._returned.extendleft(reversed(self._unacknowledged.pop(number, [])))
             self._retry_at = self.interface.clock.monotonic() + RETRY_S
-            self._note(StoreFull(path, reason))
+            self._note((StoreFull if is_full else StoreError)(path, reason))
         elif kind == messages.REPLY:
             self._answers[body[1]] = body[2]
         elif kind == messages.FAILED:

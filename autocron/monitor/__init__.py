@@ -77,14 +77,14 @@ class Monitor:
             token = interface.random.getrandbits(62) | 1
             begun = interface.spawner.orphans()
             rescued = interface.call(MONITOR_RESCUE, store.rescue, begun, token=token)
+            self.pool = Pool(interface, self.address)
+            self.applications = Applications(interface, store, self.pool, settings)
+            self.dispatcher = Dispatcher(interface, store, self.pool, token)
+            self.scheduler = Scheduler(interface, store, token)
+            self.pruner = Pruner(interface, store)
         except StoreError as error:
             self._first.send((messages.REFUSED, error.path, error.reason))
             return False
-        self.pool = Pool(interface, self.address)
-        self.applications = Applications(interface, store, self.pool, settings)
-        self.dispatcher = Dispatcher(interface, store, self.pool, token)
-        self.scheduler = Scheduler(interface, store, token)
-        self.pruner = Pruner(interface, store)
         self.dispatcher.settings = settings
         for job in reversed(rescued):
             self.dispatcher.retry(job, "with its monitor")
@@ -183,7 +183,7 @@ class Monitor:
         elif kind == messages.READY:
             self.pool.is_up(member)
         elif kind == messages.RETIRED:
-            member.ending = True
+            self.pool.retire(member, self.applications.settings.grace_s)
 
     def _answer(self, channel: Channel, body: Body) -> None:
         _, request, question, argument = body

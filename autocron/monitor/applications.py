@@ -56,9 +56,15 @@ class Applications:
                 messages.PROTOCOL,
             )
         if workers is not None and workers != self.settings.workers:
-            self.change({"workers": workers})
+            self._resize(workers)
         channel.send((messages.WELCOME, self.settings.as_dict(), self.pickle_allowed()))
         return application.counts
+
+    def _resize(self, workers: int) -> None:
+        try:
+            self.change({"workers": workers})
+        except StoreError as error:
+            logger.error("the number of workers cannot be stored, and stays %d: %s", self.settings.workers, error)
 
     def pickle_allowed(self) -> bool:
         """Whether payloads may be pickled."""

@@ -15,7 +15,7 @@ from collections import deque
 from typing import Any, Final
 
 from .. import messages
-from ..errors import StoreError
+from ..errors import StoreError, StoreFull
 from ..interface import Channel, Interface, Store
 from ..job import Job, Outcome, Status
 from ..labels import (
@@ -56,8 +56,8 @@ class Dispatcher:
         self.only: str | None = None  # dispatch jobs of this task alone
         self.ready: deque[Job] = deque()
         self.next_due: float | None = store.next_due()
-        self.trouble = False
-        self._retry_at = 0.0  # monotonic
+        self._trouble: StoreError | None = None  # why the store took nothing when it was last tried
+        self._retry_at: float | None = None  # monotonic; not None: leave the store alone until then
         self._groups: list[tuple[Channel, int, bool, list[Job]]] = []
         self._stored: list[tuple[Channel, int]] = []
         self._outcomes: list[Outcome] = []
@@ -71,8 +71,12 @@ class Dispatcher:
 
     def add(self, now: float) -> None:
         """Store what was registered, all groups in one transaction where possible."""
-        if not self._groups or self._must_wait():
+        if self._retry_at is not None and self.interface.clock.monotonic() >= self._retry_at:
+            self._retry_at = None
+        if self._retry_at is not None:
             self._refuse_waiting()
+            return
+        if not self._groups:
             return
         direct = not self.paused and len(self.ready) < READY_MOST and not self._is_due(now)
         fresh: list[Job] = []
@@ -90,13 +94,13 @@ class Dispatcher:
                 self.ready.extend(fresh)
         except StoreError as error:
             self._note(error)
-            self._refuse_waiting(error)
+            self._refuse_waiting()
             return
         self._stored += [(channel, group) for channel, group, _, _ in self._groups]
         self._groups.clear()
-        self.trouble = False
+        self._trouble = None
 
-    def _refuse_waiting(self, error: StoreError | None = None) -> None:
+    def _refuse_waiting(self) -> None:
         """Applications keep what is not stored and send it again; a worker's registrations wait here."""
         kept = []
         for each in self._groups:
@@ -104,8 +108,9 @@ class Dispatcher:
             if channel in self.pool.members:
                 kept.append(each)
             else:
-                path, reason = (error.path, error.reason) if error else (self.pool.address, "it cannot be written")
-                channel.send((messages.FULL, group, path, reason))
+                error = self._trouble
+                assert error is not None
+                channel.send((messages.UNSTORED, group, isinstance(error, StoreFull), error.path, error.reason))
         self._groups = kept
 
     def acknowledge(self) -> None:
@@ -113,6 +118,8 @@ class Dispatcher:
         if not self._stored:
             return
         if self.settings.durability == "full":
+            if self._retry_at is not None:
+                return
             try:
                 self.interface.call(MONITOR_SYNC, self.store.sync)
             except StoreError as error:
@@ -134,7 +141,7 @@ class Dispatcher:
 
     def claim(self, now: float) -> None:
         """Take due jobs from the store."""
-        if self.paused or len(self.ready) >= READY_LEAST or not self._is_due(now) or self._must_wait():
+        if self.paused or len(self.ready) >= READY_LEAST or not self._is_due(now) or self._retry_at is not None:
             return
         try:
             self.ready += self.interface.call(MONITOR_CLAIM, self.store.claim, now, CLAIM_MOST, self.token)
@@ -144,7 +151,7 @@ class Dispatcher:
 
     def dispatch(self) -> None:
         """Give ready jobs to workers that have room."""
-        if self.paused or self.trouble:
+        if self.paused or (self._trouble is not None and self._outcomes):
             return
         if not self.ready:
             self._take_back()
@@ -245,7 +252,7 @@ class Dispatcher:
     def settle(self, now: float) -> list[bytes]:
         """Record outcomes; the jobs that have ended."""
         # A job's own registrations come before its outcome: else its end could be stored without them.
-        if not self._outcomes or self._groups or self._must_wait():
+        if not self._outcomes or self._groups or self._retry_at is not None:
             return []
         try:
             self.interface.call(
@@ -261,7 +268,7 @@ class Dispatcher:
             return []
         ended = [each.id for each in self._outcomes]
         self._outcomes.clear()
-        self.trouble = False
+        self._trouble = None
         return ended
 
     def release_ready(self) -> None:
@@ -284,7 +291,7 @@ class Dispatcher:
 
     def next_at(self) -> float | None:
         """Monotonic time of the next thing to do, apart from what is due."""
-        if self.trouble:
+        if self._retry_at is not None:
             return self._retry_at
         serving = list(self.pool.serving())
         if all(each.inflight for each in serving):
@@ -294,15 +301,14 @@ class Dispatcher:
 
     def next_claim(self) -> float | None:
         """Wall time at which the next waiting job is to be claimed."""
-        return None if self.paused or self.trouble or len(self.ready) >= READY_LEAST else self.next_due
-
-    def _must_wait(self) -> bool:
-        return self.trouble and self.interface.clock.monotonic() < self._retry_at
+        if self.paused or self._retry_at is not None or len(self.ready) >= READY_LEAST:
+            return None
+        return self.next_due
 
     def _note(self, error: StoreError) -> None:
-        if not self.trouble:
+        if self._trouble is None:
             logger.error("%s; trying again", error)
-        self.trouble = True
+        self._trouble = error
         self._retry_at = self.interface.clock.monotonic() + RETRY_S
 
 

@@ -34,6 +34,7 @@ class Member:
     ending: bool = False
     recalled: bool = False
     killed: bool = False  # by us: then no job is to blame
+    kill_at: float | None = None  # monotonic; it has said that it ends
 
     def take(self, job: Job, seconds: float) -> None:
         """Note that this job is on its way to the worker."""
@@ -138,6 +139,10 @@ class Pool:
         self._interrupt_at = self._kill_at = None
 
     def _end_in_time(self, now: float) -> None:
+        for each in self.members.values():
+            if each.kill_at is not None and now >= each.kill_at:
+                each.kill_at = None
+                self.kill(each)
         if self._interrupt_at is not None and now >= self._interrupt_at:
             self._interrupt_at = None
             for each in self.members.values():
@@ -147,6 +152,11 @@ class Pool:
             for each in self.members.values():
                 logger.warning("worker %d did not end within the grace period and is killed", each.channel.pid)
                 self.kill(each)
+
+    def retire(self, member: Member, grace_s: float) -> None:
+        """A worker takes no further job and exits; threads that its tasks have left must not keep it for ever."""
+        member.ending = True
+        member.kill_at = self.interface.clock.monotonic() + grace_s
 
     def kill(self, member: Member) -> None:
         """End a worker and what it has started, at once."""
@@ -178,8 +188,10 @@ class Pool:
 
     def next_at(self) -> float | None:
         """Monotonic time of the next thing to do."""
+        members = self.members.values()
         times = [each for each in (self._interrupt_at, self._kill_at) if each is not None]
-        if sum(not each.ending for each in self.members.values()) < self.target:
+        times += [each.kill_at for each in members if each.kill_at is not None]
+        if sum(not each.ending for each in members) < self.target:
             times.append(self._spawn_at)
         return min(times, default=None)
 

@@ -96,16 +96,16 @@ class Scheduler:
             return []
         firings = []
         following = {}
-        for key, at in self._next.items():
-            if at <= now:
-                entry = self._entries[key]
-                latest, after = self._latest(key, at, now)
-                job = self._job(entry, latest, now)
-                if job is None and entry.overlap == "queue" and self._last_job[key] in self._queued:
-                    continue  # it stays due
-                firings.append(Firing(key, latest, job))
-                following[key] = after
         try:
+            for key, at in self._next.items():
+                if at <= now:
+                    entry = self._entries[key]
+                    latest, after = self._latest(key, at, now)
+                    job = self._job(entry, latest, now)
+                    if job is None and entry.overlap == "queue" and self._last_job.get(key) in self._queued:
+                        continue  # it stays due
+                    firings.append(Firing(key, latest, job))
+                    following[key] = after
             jobs = self.interface.call(MONITOR_FIRE, self.store.fire, firings, token=self.token) if firings else []
         except StoreError as error:
             logger.error("due entries cannot be fired: %s; trying again", error)
