@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -65,9 +66,12 @@ class Settings:
 
     @classmethod
     def from_stored(cls, values: Mapping[str, object]) -> Settings:
-        """Settings from stored values; names of other versions are passed over."""
-        known = {each.name for each in fields(cls)}
-        return cls().changed(**{name: value for name, value in values.items() if name in known})
+        """Settings from stored values; names and values of other versions are passed over."""
+        settings = cls()
+        for name, value in values.items():
+            with suppress(SettingsError):
+                settings = settings.changed(**{name: value})
+        return settings
 
 
 def _checked(name: str, value: object, default: object, metadata: Mapping[str, Any]) -> object:
@@ -83,6 +87,6 @@ def _checked(name: str, value: object, default: object, metadata: Mapping[str, A
         kind = "a whole number" if isinstance(default, int) else "a number of seconds"
         raise ValueError(f"{name}={value!r}: only {kind} is allowed")
     low = metadata["low"]
-    if not value >= low or value == float("inf"):  # `not >=` refuses NaN too
-        raise ValueError(f"{name}={value!r}: at least {low} is needed")
+    if not low <= value < float("inf"):
+        raise ValueError(f"{name}={value!r}: at least {low}, and an end, is needed")
     return value

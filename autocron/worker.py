@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from . import messages, payload
 from .errors import AutocronError
-from .interface import Background, Body, Channel, Closed, Interface, Message, Stop
+from .interface import Background, Body, Channel, Closed, Event, Interface, Message, Stop
 from .job import Job, Outcome, Status
 from .labels import WORKER_ANSWER, WORKER_RUN
 from .run import Ended, Interrupted, message_of, run
@@ -66,13 +66,17 @@ class Worker:
     def hear(self) -> bool:
         """One pass over what the monitor says; False when it has gone."""
         for event in self.interface.spawner.wait([self.channel, self.bell], None):
-            if isinstance(event, Message):
-                self._receive(event.body)
-            elif isinstance(event, Closed):
-                self.gone = True
-            elif isinstance(event, Stop):
-                self._ending = True
+            self.take(event)
         return not self.gone
+
+    def take(self, event: Event) -> None:
+        """Something has happened at the channel."""
+        if isinstance(event, Message):
+            self._receive(event.body)
+        elif isinstance(event, Closed):
+            self.gone = True
+        elif isinstance(event, Stop):
+            self._ending = True
 
     def _receive(self, body: Body) -> None:
         kind = body[0]

@@ -197,9 +197,9 @@ class Monitor:
 
     def _welcome(self, channel: Channel, body: Body) -> None:
         _, protocol, spec, workers = body
-        self._on_level(spec.get("log_level", logging.WARNING))
         if not self.applications.hello(channel, protocol, spec, workers):
             return
+        self._on_level(spec.get("log_level", logging.WARNING))
         if not self.pool.spec:
             logger.info("started for %s", self.address)
         if self._drained_at is not None:

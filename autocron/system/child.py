@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import messages
-from ..interface import Closed, Message
+from ..interface import Closed, Event, Message
 from ..run import Interrupted
 from .channels import SocketChannel
 from .linux import die_with_parent, name_process
@@ -86,7 +86,7 @@ def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> No
     spawner = WorkerProcesses(address, slot)
     interface = real_interface(spawner)
     channel = SocketChannel(sock, monitor, patient=True)
-    spec, pickle_allowed = _await_spec(spawner, channel)
+    spec, pickle_allowed, already = _await_spec(spawner, channel)
     set_up_logging(spec["log_level"])
     code = ApplicationCode(started)
     code.prepare(spec)
@@ -99,6 +99,8 @@ def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> No
             os._exit(1)  # the monitor is gone, and with it whoever waits for us
         return True
 
+    for event in already:
+        worker.take(event)
     background = BackgroundThread(hear)
     registrar = Registrar(interface, address, link=channel, background=background)
     worker.reply = registrar.receive
@@ -109,13 +111,15 @@ def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> No
     sys.exit(0)
 
 
-def _await_spec(spawner: Any, channel: SocketChannel) -> tuple[Mapping[str, Any], bool]:
+def _await_spec(spawner: Any, channel: SocketChannel) -> tuple[Mapping[str, Any], bool, list[Event]]:
+    """The first message, and what came right behind it: the monitor may want this worker to end already."""
     while True:
-        for event in spawner.wait([channel], None):
+        events = spawner.wait([channel], None)
+        for number, event in enumerate(events):
             if isinstance(event, Closed):
                 os._exit(1)
             if isinstance(event, Message) and event.body[0] == messages.PREPARE:
-                return event.body[1], event.body[2]
+                return event.body[1], event.body[2], events[number + 1 :]
 
 
 class _Interrupter:
