@@ -34,6 +34,7 @@ class Task(Generic[P, R]):
         self._after_s = after.total_seconds()
         self._schedule = schedule
         self._signature = inspect.signature(function)
+        self._names = tuple(self._signature.parameters)
         self._positional = _plain_positional(self._signature)
         self.address = address_of(function)
         registry.add_task(self.address, function)
@@ -54,7 +55,9 @@ class Task(Generic[P, R]):
         if self._schedule is not None:
             moment = self._schedule
             due = (moment.astimezone(UTC) if moment.tzinfo else moment).timestamp()
-        return current().register(self._function, self.address, args, kwargs, after_s=due_after_s, due=due)
+        return current().register(
+            self._function, self.address, args, kwargs, after_s=due_after_s, due=due, names=self._names
+        )
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ its place. A worker has one too, whose link is its channel.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -114,6 +114,7 @@ class Engine:
         *,
         after_s: float = 0.0,
         due: float | None = None,
+        names: Sequence[str] = (),
     ) -> Result[Any]:
         """Register a call, or run it here if autocron is not active."""
         if registry.loading:
@@ -124,7 +125,7 @@ class Engine:
             return _run_here(function, args, kwargs)
         if "<" in address or address.startswith("__main__:"):
             self._refuse_unreachable(address)
-        encoded = payload.encode_call(args, dict(kwargs), allow_pickle=self._pickle_allowed)
+        encoded = payload.encode_call(args, dict(kwargs), allow_pickle=self._pickle_allowed, names=names)
         now = registrar.interface.clock.time()
         job = Job(self._new_id(now), address, encoded, now + after_s if due is None else due)
         if registrar.trouble is not None:

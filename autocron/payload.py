@@ -18,10 +18,8 @@ dataclasses of modules that are loaded already: `_missing_` of a Flag, `__hash__
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import pickle
-import reprlib
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,7 +34,8 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from autocron.errors import PayloadError
+from .errors import PayloadError
+from .refusal import Refusal, described, sentence, short, way_out
 
 _PICKLE_PROTOCOL = 5  # fixed, so that every supported Python reads what another one wrote
 
@@ -68,10 +67,10 @@ def encode(value: object, *, allow_pickle: bool = False, name: str = "value") ->
         if _is_plain((value,), _MAX_DEPTH):
             return b"j" + _to_json(value).encode(*_UTF8)
         return b"t" + _to_json(_tagged(value, _MAX_DEPTH)).encode(*_UTF8)
-    except (_RefusalError, RecursionError) as refusal:
+    except (Refusal, RecursionError) as refusal:
         if allow_pickle:
             return _pickled(value, name)
-        raise PayloadError(_sentence(refusal, name)) from None
+        raise PayloadError(sentence(refusal, name)) from None
 
 
 def decode(data: bytes, *, allow_pickle: bool = False) -> Any:
@@ -111,7 +110,7 @@ def encode_call(
         if _is_plain(args, _MAX_DEPTH) and (not kwargs or _is_plain((kwargs,), _MAX_DEPTH + 1)):
             return b"j" + _to_json((args, kwargs)).encode(*_UTF8)
         return b"t" + _to_json(_tagged([[*args], kwargs], _MAX_DEPTH + 2)).encode(*_UTF8)
-    except (_RefusalError, RecursionError):
+    except (Refusal, RecursionError):
         if allow_pickle:
             with suppress(PayloadError):
                 return _pickled([[*args], kwargs], "call")
@@ -145,16 +144,6 @@ def is_pickled(data: bytes) -> bool:
 # --- writing ---------------------------------------------------------------------------------------------
 
 
-class _RefusalError(Exception):
-    """JSON cannot hold it: why, what else to do, and the way there, collected while the recursion unwinds."""
-
-    def __init__(self, reason: str, way_out: str) -> None:
-        self.reason = reason
-        self.way_out = way_out
-        self.steps: list[str] = []  # innermost first
-        self.parents: list[int] = []
-
-
 def _is_plain(values: Iterable[Any], room: int) -> bool:
     """Whether JSON needs no tags; asked first, since the JSON encoder lets subclasses and int keys pass."""
     for value in values:
@@ -181,7 +170,7 @@ def _is_plain(values: Iterable[Any], room: int) -> bool:
 
 
 def _tagged(value: Any, room: int) -> object:
-    """Return what JSON shall hold for `value`, or raise _RefusalError where nothing would be exact."""
+    """Return what JSON shall hold for `value`, or raise Refusal where nothing would be exact."""
     kind = type(value)
     if kind in _SCALARS or (kind is int and -_LARGE < value < _LARGE):
         return value
@@ -198,7 +187,7 @@ def _tagged(value: Any, room: int) -> object:
         return _enum(value)
     if "__dataclass_fields__" in vars(kind):
         return {"$dataclass": _dataclass(value, room)}
-    raise _RefusalError(f"{_described(value)} cannot be stored", _way_out(value) or _PLAIN_DATA)
+    raise Refusal(f"{described(value)} cannot be stored", way_out(value) or _PLAIN_DATA)
 
 
 def _items(
@@ -206,12 +195,12 @@ def _items(
 ) -> list[object]:
     """Tag each of `values`; `step(n)` is the way from `parent` to the n-th, for the message."""
     if room <= 0:
-        raise _RefusalError(f"more than {_MAX_DEPTH} levels cannot be stored", "nest less deeply, or allow pickle")
+        raise Refusal(f"more than {_MAX_DEPTH} levels cannot be stored", "nest less deeply, or allow pickle")
     items: list[object] = []
     try:
         for value in values:
             items.append(_tagged(value, room - 1))
-    except _RefusalError as refusal:
+    except Refusal as refusal:
         refusal.steps.append(step(len(items)))
         refusal.parents.append(id(values if parent is None else parent))
         raise
@@ -219,11 +208,11 @@ def _items(
 
 
 def _dict(mapping: dict[Any, Any], room: int) -> object:
-    values = _items(mapping.values(), room, lambda n: f"[{_short([*mapping][n])}]", mapping)
+    values = _items(mapping.values(), room, lambda n: f"[{short([*mapping][n])}]", mapping)
     has_str_keys = all(type(key) is str for key in mapping)
     if has_str_keys and not (len(mapping) == 1 and next(iter(mapping))[:1] == "$"):
         return dict(zip(mapping, values, strict=True))
-    keys = _items(mapping, room, lambda n: f" key {_short([*mapping][n])}")
+    keys = _items(mapping, room, lambda n: f" key {short([*mapping][n])}")
     return {"$dict": list(zip(keys, values, strict=True))}
 
 
@@ -234,21 +223,21 @@ def _enum(member: Enum) -> object:
         return {"$enum": [*reference, member._name_]}
     if issubclass(cls, Flag) and type(member._value_) is int:  # a combination has no name of its own
         return {"$flag": [*reference, member._value_]}
-    raise _RefusalError(f"{_described(member)} which is none of its members cannot be stored", _PLAIN_DATA)
+    raise Refusal(f"{described(member)} which is none of its members cannot be stored", _PLAIN_DATA)
 
 
 def _dataclass(value: Any, room: int) -> object:
     cls = type(value)
     reference = _reference(cls)
     if not all(base.__flags__ & _WRITTEN_IN_PYTHON for base in cls.__mro__[:-1]):
-        raise _RefusalError(f"{_described(value)}, derived from a built-in class, cannot be stored", _PLAIN_DATA)
+        raise Refusal(f"{described(value)}, derived from a built-in class, cannot be stored", _PLAIN_DATA)
     attributes = _attributes(value)
     names = [field.name for field in dataclasses.fields(cls) if field.name in attributes]
     for name in attributes.keys() - names:
         # A cache is made anew when it is asked for; anything else would be lost.
         if name != "__orig_class__" and not isinstance(getattr(cls, name, None), cached_property):
-            reason = f"{_described(value)} with {name!r}, an attribute that is no field, cannot be stored"
-            raise _RefusalError(reason, f"make {name!r} a field, or allow pickle")
+            reason = f"{described(value)} with {name!r}, an attribute that is no field, cannot be stored"
+            raise Refusal(reason, f"make {name!r} a field, or allow pickle")
     fields = _items([attributes[name] for name in names], room, lambda n: f".{names[n]}", value)
     return [*reference, dict(zip(names, fields, strict=True))]
 
@@ -269,7 +258,7 @@ def _reference(cls: type) -> list[str]:
         module = "__main__"
     if _found(module, qualname) is not cls:
         reason = f"an object of {module}.{qualname}, a class not found under this name, cannot be stored"
-        raise _RefusalError(reason, "define the class at the top of its module")
+        raise Refusal(reason, "define the class at the top of its module")
     return [module, qualname]
 
 
@@ -395,14 +384,14 @@ def _timezone(zone: timezone, room: int) -> object:
 
 def _zoneinfo(zone: ZoneInfo, _: int) -> object:
     if type(zone.key) is not str:
-        raise _RefusalError("a ZoneInfo without a key cannot be stored", "use ZoneInfo(key)")
+        raise Refusal("a ZoneInfo without a key cannot be stored", "use ZoneInfo(key)")
     return zone.key
 
 
 def _path(path: Any, _: int) -> object:
     text = str(path)
     if type(path)(text) != path:  # Python 3.11 shows PureWindowsPath(".\\c:a"), a file, as "c:a", one on a drive
-        raise _RefusalError(f"the path {path!r}, which its text does not lead back to, cannot be stored", "use a str")
+        raise Refusal(f"the path {path!r}, which its text does not lead back to, cannot be stored", "use a str")
     return text
 
 
@@ -457,8 +446,8 @@ def _pickled(value: object, name: str) -> bytes:
         raise PayloadError(f"{name}: so many levels cannot be stored; nest less deeply") from None
     except Exception as error:  # __reduce__ of any class may raise anything
         steps, culprit = _culprit(value, _MAX_DEPTH)
-        way_out = _way_out(culprit) or "use what it is made from, and make it inside the task"
-        raise PayloadError(f"{name}{steps}: {_described(culprit)} cannot be stored; {way_out}") from error
+        instead = way_out(culprit) or "use what it is made from, and make it inside the task"
+        raise PayloadError(f"{name}{steps}: {described(culprit)} cannot be stored; {instead}") from error
 
 
 def _culprit(value: Any, room: int) -> tuple[str, object]:
@@ -479,8 +468,8 @@ def _children(value: Any) -> Iterator[tuple[str, Any]]:
     kind = type(value)
     if issubclass(kind, dict):
         for key, item in value.items():
-            yield f" key {_short(key)}", key
-            yield f"[{_short(key)}]", item
+            yield f" key {short(key)}", key
+            yield f"[{short(key)}]", item
     elif issubclass(kind, list | tuple):
         yield from ((f"[{number}]", item) for number, item in enumerate(value))
     elif issubclass(kind, set | frozenset):
@@ -488,41 +477,3 @@ def _children(value: Any) -> Iterator[tuple[str, Any]]:
     elif not issubclass(kind, type | Enum | ModuleType | FunctionType | MethodType):
         with suppress(Exception):
             yield from [(f".{name}", item) for name, item in _attributes(value).items()]
-
-
-def _sentence(refusal: _RefusalError | RecursionError, name: str) -> str:
-    if isinstance(refusal, RecursionError):
-        return f"{name}: so many levels cannot be stored; nest less deeply"
-    if len(set(refusal.parents)) < len(refusal.parents):
-        return f"{name}: what contains itself cannot be stored; break the circle, or allow pickle"
-    return f"{name}{''.join(reversed(refusal.steps))}: {refusal.reason}; {refusal.way_out}"
-
-
-def _described(value: Any) -> str:
-    kind = type(value)
-    if kind is FunctionType:
-        return "a lambda" if value.__name__ == "<lambda>" else f"the function {value.__qualname__}"
-    if issubclass(kind, type):
-        return f"the class {value.__qualname__}"
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return f"an {name}" if name[:1] in "aeiou" else f"a {name}"
-
-
-def _way_out(value: Any) -> str:
-    kind = type(value)
-    if issubclass(kind, io.IOBase):
-        return "use its path, and open it inside the task"
-    if issubclass(kind, FunctionType | MethodType):
-        return "use the data it needs, and choose the function inside the task"
-    if issubclass(kind, Iterator):
-        return "use a list of what it yields"
-    if "<locals>" in (value if issubclass(kind, type) else kind).__qualname__:
-        return "define the class at the top of its module"
-    return ""
-
-
-def _short(key: object) -> str:
-    try:
-        return reprlib.repr(key)
-    except ValueError:  # an int of too many digits
-        return f"<{type(key).__name__}>"

@@ -13,7 +13,19 @@ from autocron.labels import LABELS
 
 ROOT = Path(autocron.__file__).parent
 
-RULES = {"job", "labels", "messages", "crontab", "schedule", "payload", "settings", "errors", "run", "registry"}
+RULES = {
+    "job",
+    "refusal",
+    "labels",
+    "messages",
+    "crontab",
+    "schedule",
+    "payload",
+    "settings",
+    "errors",
+    "run",
+    "registry",
+}
 SEAM = RULES | {"interface"}
 MONITOR = {
     "monitor",
@@ -33,7 +45,8 @@ MAY_IMPORT = {
     "registry": {"job"},
     "crontab": {"errors"},
     "schedule": {"crontab", "errors"},
-    "payload": {"errors"},
+    "payload": {"errors", "refusal"},
+    "refusal": set(),
     "settings": {"errors"},
     "run": set(),
     "interface": {"job", "labels"},
