@@ -27,9 +27,7 @@ def main() -> None:
     print(f"{'µs':24}{'encode':>12}{'decode':>12}")
     for name, (args, kwargs) in CALLS.items():
         data = encode_call(args, kwargs)
-        print(
-            f"{name:24}{microseconds(encode_call, args, kwargs):12.2f}{microseconds(decode_call, data):12.2f}"
-        )
+        print(f"{name:24}{microseconds(encode_call, args, kwargs):12.2f}{microseconds(decode_call, data):12.2f}")
     print(f"{'result None':24}{microseconds(encode, None):12.2f}{microseconds(decode, encode(None)):12.2f}")
 
 

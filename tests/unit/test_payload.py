@@ -496,17 +496,13 @@ def test_refusal_names_argument_path_and_way_out() -> None:
     for allow_pickle in (False, True):
         with pytest.raises(PayloadError) as caught:
             encode_call((), rows, allow_pickle=allow_pickle)
-        assert str(caught.value) == (
-            "argument 'rows'[3]: a generator cannot be stored; use a list of what it yields"
-        )
+        assert str(caught.value) == ("argument 'rows'[3]: a generator cannot be stored; use a list of what it yields")
 
 
 def test_refusal_of_a_positional_argument() -> None:
     """Its name where the caller knows it, else its number."""
     for allow_pickle in (False, True):
-        with pytest.raises(
-            PayloadError, match=r"^argument 2: a lambda cannot be stored; use the data it needs"
-        ):
+        with pytest.raises(PayloadError, match=r"^argument 2: a lambda cannot be stored; use the data it needs"):
             encode_call((1, lambda: 0), {}, allow_pickle=allow_pickle)
         with pytest.raises(PayloadError, match=r"^argument 'b'\['x'\]: a lambda"):
             encode_call((1, {"x": lambda: 0}, 2), {}, allow_pickle=allow_pickle, names=("a", "b"))
@@ -539,9 +535,7 @@ def test_open_file_and_socket(tmp_path: Path) -> None:
         assert "use its path" in refusal([file])
     with socket.socket() as connection:
         assert "a socket.socket cannot be stored" in refusal({"c": connection}, allow_pickle=True)
-    assert refusal({(1, None): sys}, allow_pickle=True).startswith(
-        "value[(1, None)]: a module cannot be stored"
-    )
+    assert refusal({(1, None): sys}, allow_pickle=True).startswith("value[(1, None)]: a module cannot be stored")
     assert "a memoryview cannot be stored" in refusal([memoryview(b"")], allow_pickle=True)
 
 
@@ -751,9 +745,7 @@ def test_imported_while_time_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_zone_without_a_key() -> None:
     """A ZoneInfo made from a file does not say which zone it is."""
-    smallest = (
-        b"TZif" + bytes(16) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + struct.pack(">lbb", 0, 0, 0) + b"UTC\0"
-    )
+    smallest = b"TZif" + bytes(16) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + struct.pack(">lbb", 0, 0, 0) + b"UTC\0"
     assert "use ZoneInfo(key)" in refusal(zoneinfo.ZoneInfo.from_file(io.BytesIO(smallest)))
 
 

@@ -72,11 +72,7 @@ def is_same(a: Any, b: Any) -> bool:
     if type(a) in (Key, Node):
         return all(is_same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
     if hasattr(a, "fold"):
-        return (
-            repr(a) == repr(b)
-            and a.replace(tzinfo=None) == b.replace(tzinfo=None)
-            and is_same(a.tzinfo, b.tzinfo)
-        )
+        return repr(a) == repr(b) and a.replace(tzinfo=None) == b.replace(tzinfo=None) and is_same(a.tzinfo, b.tzinfo)
     return bool(a == b) and repr(a) == repr(b)
 
 
@@ -151,18 +147,14 @@ plain = st.recursive(
     max_leaves=12,
 )
 names = st.sampled_from([__name__, "os", "sys", "enum", "builtins", "__main__", "", "no.such"])
-qualnames = st.sampled_from(
-    ["Fruit", "Access", "Key", "Node", "system", "Enum", "type", "", "Key.__init__", "."]
-)
+qualnames = st.sampled_from(["Fruit", "Access", "Key", "Node", "system", "Enum", "type", "", "Key.__init__", "."])
 readers = [
     "int", "tuple", "set", "frozenset", "dict", "bytes", "bytearray", "complex", "range", "slice", "datetime",
     "date", "time", "timedelta", "timezone", "zoneinfo", "decimal", "uuid", "PosixPath", "PureWindowsPath",
     "WindowsPath", "enum", "flag", "dataclass", "unknown", "",
 ]  # fmt: skip
 written_by_others = st.recursive(
-    st.one_of(
-        plain, st.tuples(names, qualnames, plain), st.sampled_from(["1", "APPLE", "2024-01-01", "Z", "/"])
-    ),
+    st.one_of(plain, st.tuples(names, qualnames, plain), st.sampled_from(["1", "APPLE", "2024-01-01", "Z", "/"])),
     lambda inner: st.one_of(
         st.dictionaries(st.sampled_from(readers).map("${}".format), inner, min_size=1, max_size=1),
         st.lists(inner, max_size=4),
