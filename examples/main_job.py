@@ -79,7 +79,7 @@ def application() -> None:
         time.sleep(0.1)
     say("   cron has fired")
     report("2027")
-    while "report '2027': step 2 of 6" not in diary():
+    while f"report '2027': step 2 of {REPORT_STEPS}" not in diary():
         time.sleep(0.05)
     say("application: the report is being written; now kill -9 to myself")
     os.kill(os.getpid(), signal.SIGKILL)
