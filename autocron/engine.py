@@ -6,6 +6,7 @@ its place. A worker has one too, whose link is its channel.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -48,7 +49,7 @@ class Engine:
         self._pickle_allowed = False
         self._is_worker = False
         self._hooked = False
-        self._counter = 0
+        self._counter = itertools.count()  # safe to draw from in several threads
 
     # -- the promise -----------------------------------------------------------------------------------------
 
@@ -169,10 +170,14 @@ class Engine:
             self._registrar.nudge()
 
     def _new_id(self, now: float) -> bytes:
-        # Sorts by registration: milliseconds, then the order within this process.
-        self._counter = (self._counter + 1) & 0xFFFF
-        random = self._world().random.getrandbits(64)
-        return ((int(now * 1000) << 80) | (self._counter << 64) | random).to_bytes(16, "big")
+        # Sorts by registration: milliseconds, the order within this process, and what tells processes apart.
+        number = next(self._counter) & 0xFFFFFF
+        return ((int(now * 1000) << 80) | (number << 56) | self._mark).to_bytes(16, "big")
+
+    @cached_property
+    def _mark(self) -> int:
+        """Tells the jobs of this process from those of others."""
+        return self._world().random.getrandbits(56)
 
     # -- the link --------------------------------------------------------------------------------------------
 
@@ -263,6 +268,7 @@ class Engine:
             return
         old, self._registrar = self._registrar, None
         self.__dict__.pop("_mutex", None)  # another thread of the parent may have held it
+        self.__dict__.pop("_mark", None)
         self._is_worker = False
         if old.link is not None:
             old.link.close()

@@ -30,6 +30,7 @@ WINDOW_JOBS: Final = 5000  # sent and not acknowledged: enough to keep a monitor
 FALLBACK_AFTER_S: Final = 1.0  # without a monitor, registrations are then written by this process itself
 RETRY_S: Final = 1.0
 ANSWER_S: Final = 30.0
+LINGER_S: Final = 0.001  # a stream of registrations is looked at so often, instead of waking the thread for each
 
 
 class Registrar:
@@ -66,6 +67,8 @@ class Registrar:
         self._answers: dict[int, Any] = {}
         self._retry_at = 0.0
         self._lost_at = interface.clock.monotonic() if link is None else 0.0
+        self._sent_at = 0.0
+        self._streaming = False
         self._failures = 0
         self._leaving = False
         self._questions: deque[Body] = deque()
@@ -141,7 +144,8 @@ class Registrar:
         if self.link is None:
             self._find_link()
         self.send()
-        sources: list[Source] = [self.bell]
+        # In a stream the bell stays rung and unheard, so that callers need no system call to ring it.
+        sources: list[Source] = [] if self._streaming else [self.bell]
         if self.link is not None:
             sources.append(self.link)
         for event in self.interface.spawner.wait(sources, self._until()):
@@ -152,6 +156,8 @@ class Registrar:
         return not self.stopped
 
     def _until(self) -> float | None:
+        if self._streaming:
+            return self.interface.clock.time() + LINGER_S
         if self.link is not None and not (self.trouble and self._returned):
             return None
         now = self.interface.clock.monotonic()
@@ -204,9 +210,16 @@ class Registrar:
                 link.send(self._questions.popleft())
             if self._returned and self.interface.clock.monotonic() >= self._retry_at:
                 self._send_group(link, self._returned, again=True)
-            if self.trouble is None:
-                while self._pending and self._in_flight() < WINDOW_JOBS:
-                    self._send_group(link, self._pending, again=False)
+            self._streaming = False
+            if self.trouble is None and self._pending and self._in_flight() < WINDOW_JOBS:
+                self._send_stream(link)
+
+    def _send_stream(self, link: Channel) -> None:
+        while self._pending and self._in_flight() < WINDOW_JOBS:
+            self._send_group(link, self._pending, again=False)
+        now = self.interface.clock.monotonic()
+        self._streaming = now - self._sent_at < LINGER_S and not self._watched
+        self._sent_at = now
 
     def _in_flight(self) -> int:
         return sum(map(len, self._unacknowledged.values())) if self._unacknowledged else 0
