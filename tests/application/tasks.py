@@ -1,0 +1,132 @@
+"""Tasks of the tests' application. They tell what they do in a diary, and wait at gates that the test opens."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import autocron
+
+DIRECTORY = os.environ["AUTOCRON_TEST"]
+
+
+def note(*words):
+    """A line that the test hears at once, and that survives the process which writes it."""
+    with open(os.path.join(DIRECTORY, "diary"), "w") as diary:
+        diary.write(" ".join(map(str, words)) + "\n")
+
+
+def wait_at(gate):
+    """Return when the test has opened this gate."""
+    with open(os.path.join(DIRECTORY, f"gate-{gate}"), "a") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+
+
+def until_ready(result):
+    """Its value, or its error as text; blocks the application as an impatient one would."""
+    while not result.is_ready():
+        time.sleep(0.005)
+    return result.error_message or result.result
+
+
+@autocron.delay
+def add(a, b):
+    """A short job."""
+    return a + b
+
+
+@autocron.delay
+def told(word):
+    """A job that is heard."""
+    note("told", word, os.getpid())
+    return word
+
+
+@autocron.delay
+def hold(name, gate="gate"):
+    """A job that goes on until the test lets it."""
+    note("begun", name, os.getpid())
+    wait_at(gate)
+    note("ended", name, os.getpid())
+    return name
+
+
+@autocron.delay
+def endless(name):
+    """A job that never ends."""
+    note("begun", name, os.getpid())
+    while True:
+        time.sleep(3600)
+
+
+@autocron.delay
+def stubborn(name):
+    """A job that ignores SIGTERM, and whatever is raised within it."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    note("begun", name, os.getpid())
+    while True:
+        try:
+            time.sleep(3600)
+        except BaseException:
+            continue
+
+
+@autocron.delay
+def busy(name):
+    """A job that never lets go of the processor."""
+    note("begun", name, os.getpid())
+    while True:
+        pass
+
+
+@autocron.delay
+def parent(name, own_session=False):
+    """A job that waits for a process it has started."""
+    child = subprocess.Popen(["sleep", "3600"], start_new_session=own_session)
+    note("begun", name, os.getpid(), child.pid)
+    child.wait()
+
+
+@autocron.delay
+def abandon(name, own_session=True):
+    """A job that leaves a process behind, which nobody waits for."""
+    code = "import subprocess; subprocess.Popen(['sleep', '3600'])"
+    subprocess.run([sys.executable, "-c", code], start_new_session=own_session, check=True)
+    note("begun", name, os.getpid())
+
+
+@autocron.delay
+def leave_thread(name):
+    """A job that leaves a thread behind, which would keep any process from ending."""
+    threading.Thread(target=time.sleep, args=(3600,)).start()
+    note("begun", name, os.getpid())
+
+
+@autocron.delay
+def kill_worker(name):
+    """A poisonous job."""
+    note("begun", name, os.getpid())
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@autocron.delay
+def fail(text):
+    """A job that fails."""
+    raise ValueError(text)
+
+
+@autocron.delay
+def start_in_task():
+    """A job that starts autocron, as a module with `start` at its top would."""
+    return autocron.start(os.path.join(DIRECTORY, "app.db"), workers=7)
+
+
+@autocron.delay
+def fan_out(number):
+    """A job that registers jobs."""
+    for each in range(number):
+        told(f"child-{each}")
+    return number
