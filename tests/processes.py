@@ -181,13 +181,11 @@ class Application:
         return code
 
 
-class Raised(Exception):  # noqa: N818 - it happened elsewhere
+class Raised(Exception):
     """What was raised in the application: its type's name, its text."""
 
-    def __init__(self, type: str, text: str) -> None:
-        super().__init__(f"{type}: {text}")
-        self.type = type
-        self.text = text
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(f"{kind}: {text}")
 
 
 class World:

@@ -3,9 +3,10 @@
 import logging
 import os
 
-import autocron
-from tasks import *  # noqa: F403 - what it is told speaks of them
 from talk import talk
+from tasks import *  # noqa: F403 - what it is told speaks of them
+
+import autocron
 
 DATABASE = os.path.join(os.environ["AUTOCRON_TEST"], "app.db")
 
