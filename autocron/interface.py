@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
-from .job import EntryState, Firing, Job, Outcome, Stored
+from .job import EntryState, Firing, Job, Outcome, Selection, Stored
 from .labels import Label
 
 P = ParamSpec("P")
@@ -223,6 +223,21 @@ class Store(Protocol):
 
     def results(self, after: bytes, limit: int) -> list[Stored]:
         """Jobs in the order of registration, beginning behind `after`."""
+
+    def select(self, selection: Selection, limit: int) -> tuple[list[Stored], Selection | None]:
+        """Some of the selected jobs, and what of the selection is not looked at yet (None: nothing).
+
+        There may be none among those looked at, and more behind them: one call takes a bounded time.
+        """
+
+    def retry(self, ids: Sequence[bytes], *, now: float) -> int:
+        """Jobs that ended in error wait again as if they had never run, due now; how many did."""
+
+    def hasten(self, ids: Sequence[bytes], *, now: float) -> int:
+        """Waiting jobs that are due later are due now; how many were."""
+
+    def purge(self, ids: Sequence[bytes], statuses: Sequence[int]) -> int:
+        """Remove those of the jobs that have one of these statuses and are not being processed; how many."""
 
     def counts(self) -> dict[int, int]:
         """How many jobs there are, by status."""

@@ -65,6 +65,20 @@ class Stored(NamedTuple):
     entry: str = ""
 
 
+class Selection(NamedTuple):
+    """Which jobs somebody means, and in which order."""
+
+    statuses: tuple[int, ...] = ()  # none: all
+    task: str = "*"  # pattern of the address, with * and ?
+    after: bytes = b""  # only ids between these two, both excluded
+    before: bytes = b"\xff" * 17
+    newest_first: bool = False
+
+    def beyond(self, id: bytes) -> Selection:
+        """What of it comes after this job."""
+        return self._replace(before=id) if self.newest_first else self._replace(after=id)
+
+
 class Entry(NamedTuple):
     """A cron entry as an application process announces it."""
 

@@ -23,7 +23,14 @@ ASK: Final = "ask"  # (request, question, argument)
 RESULT: Final = "result"  # job id → Stored | None
 RESULTS: Final = "results"  # (after id, limit) → [Stored, …], oldest first
 SETTINGS: Final = "settings"  # changes → all settings, changed
-OVERVIEW: Final = "overview"  # None → workers, links, counts
+OVERVIEW: Final = "overview"  # None → workers, links, counts, entries
+JOBS: Final = "jobs"  # (selection, limit, whether with payloads) → ([Stored, …], what is left to look at | None)
+RETRY: Final = "retry"  # [job id, …] → how many of those in error wait again
+HASTEN: Final = "hasten"  # [job id, …] → how many of those waiting are due now
+PURGE: Final = "purge"  # ([job id, …], statuses) → how many are removed
+FIRE: Final = "fire"  # key of an entry → id of a job of it, beside its fire times
+
+WAKING: Final = frozenset({RETRY, HASTEN, FIRE})  # jobs are due after the answer that were not before
 
 # monitor → application
 WELCOME: Final = "welcome"  # (settings, whether pickles are allowed)

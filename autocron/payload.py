@@ -141,6 +141,9 @@ def is_pickled(data: bytes) -> bool:
     return data[:1] == b"p"
 
 
+NO_ARGUMENTS = b"j[[],{}]"  # what `encode_call((), {})` returns
+
+
 # --- writing ---------------------------------------------------------------------------------------------
 
 

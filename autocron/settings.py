@@ -28,6 +28,7 @@ class Settings:
 
     workers: int = _setting(1, "number of worker processes", low=1)
     enabled: bool = _setting(True, "off: nothing is started, tasks run in the caller")
+    paused: bool = _setting(False, "jobs are registered and wait, no entry fires; what runs goes on")
     blocking: bool = _setting(False, "a registering call returns when its job is safely stored")
     ttl_s: float = _setting(1800.0, "seconds a result is kept after the job has ended", low=0)
     grace_s: float = _setting(5.0, "seconds a running job has left when the application ends", low=0)

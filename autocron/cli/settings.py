@@ -15,7 +15,7 @@ from ..settings import Settings
 from .database import Database
 from .output import emit, json_option, printable, table
 
-OFF: Final = {"enabled": "disabled"}  # where "no-" in front would be no English
+OFF: Final = {"enabled": "disabled", "paused": "resumed"}  # where "no-" in front would be no English
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:

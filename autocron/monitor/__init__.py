@@ -81,6 +81,7 @@ class Monitor:
             self.applications = Applications(interface, store, self.pool, settings)
             self.dispatcher = Dispatcher(interface, store, self.pool, token)
             self.scheduler = Scheduler(interface, store, token)
+            self.applications.announced = self.scheduler.keys
             self.pruner = Pruner(interface, store)
         except StoreError as error:
             self._first.send((messages.REFUSED, error.path, error.reason))
@@ -101,6 +102,8 @@ class Monitor:
         if not dispatcher.paused:
             dispatcher.ready += self.scheduler.fire(now)
             dispatcher.claim(now)
+        else:
+            dispatcher.release_ready()
         dispatcher.dispatch()
         dispatcher.acknowledge()
         if ended := dispatcher.settle(now):
@@ -193,6 +196,8 @@ class Monitor:
             self.dispatcher.add(now)
             self.dispatcher.settle(now)
         self.applications.answer(channel, request, question, argument)
+        if question in messages.WAKING:
+            self.dispatcher.expect(self.interface.clock.time())
         self._apply(self.applications.settings)
 
     def _welcome(self, channel: Channel, body: Body) -> None:
@@ -214,7 +219,7 @@ class Monitor:
         self.dispatcher.settings = settings
         self.pool.pickle_allowed = self.applications.pickle_allowed()
         if self._drained_at is None:
-            self.dispatcher.paused = not settings.enabled
+            self.dispatcher.pause(not settings.enabled or settings.paused)
             self.pool.target = settings.workers if settings.enabled and self.applications.are_there() else 0
 
     def _bury(self, event: Exited) -> None:

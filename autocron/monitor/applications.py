@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from .. import messages
 from ..errors import AutocronError, StoreError
 from ..interface import Channel, Interface, Store
-from ..job import Stored
+from ..job import Job, Selection, Stored
+from ..payload import NO_ARGUMENTS
 from ..settings import Settings
 from .pool import Pool
 
 logger = logging.getLogger("autocron.monitor.applications")
 
 PAGE_BYTES: Final = 1 << 20
+COUNTING: Final = 0.05  # of the time at most goes into counting jobs, however often somebody asks
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +40,9 @@ class Applications:
         self.pool = pool
         self.settings = settings
         self.linked: dict[Channel, Application] = {}
+        self.announced: Callable[[], Collection[str]] = tuple  # keys of the entries that fire
+        self._counts: dict[int, int] = {}
+        self._count_at = 0.0  # monotonic
 
     def connected(self, channel: Channel) -> None:
         """A process has opened a link."""
@@ -111,6 +116,16 @@ class Applications:
             return self.settings.as_dict()
         if question == messages.OVERVIEW:
             return self._overview()
+        if question == messages.JOBS:
+            return self._jobs(*argument)
+        if question == messages.RETRY:
+            return self.store.retry(argument, now=self.interface.clock.time())
+        if question == messages.HASTEN:
+            return self.store.hasten(argument, now=self.interface.clock.time())
+        if question == messages.PURGE:
+            return self.store.purge(*argument)
+        if question == messages.FIRE:
+            return self._fire(argument)
         raise AutocronError(f"{question!r} is a question this monitor does not know")
 
     def _page(self, found: list[Stored]) -> list[Any]:
@@ -124,14 +139,34 @@ class Applications:
             page.append(tuple(each))
         return page
 
+    def _jobs(self, selection: tuple[Any, ...], limit: int, with_payloads: bool) -> tuple[list[Any], Any]:
+        found, rest = self.store.select(Selection._make(selection), limit)
+        if not with_payloads:
+            found = [each._replace(payload=b"", result=b"") for each in found]
+        page = self._page(found)
+        if len(page) < len(found):
+            rest = Selection._make(selection).beyond(found[len(page) - 1].id)
+        return page, None if rest is None else tuple(rest)
+
+    def _fire(self, key: str) -> bytes:
+        """A job of an entry, beside its fire times."""
+        known = [each.key for each in self.store.entries()]
+        if key not in known:
+            raise AutocronError(f"there is no entry {key!r}; known are: {', '.join(known) or 'none'}")
+        now = self.interface.clock.time()
+        id = int(now * 1000).to_bytes(6, "big") + self.interface.random.getrandbits(80).to_bytes(10, "big")
+        self.store.add([Job(id, key.rpartition("#")[0], NO_ARGUMENTS, now, entry=key)], token=0)
+        return id
+
     def newest(self) -> Mapping[str, Any] | None:
         """The spec of the application process that linked last; None if there is none."""
         return next((each.spec for each in reversed(self.linked.values()) if each.counts), None)
 
     def _overview(self) -> dict[str, Any]:
+        now = self.interface.clock.monotonic()
         return {
             "settings": self.settings.as_dict(),
-            "counts": self.store.counts(),
+            "counts": self._count(),
             "workers": [
                 {
                     "pid": each.channel.pid,
@@ -139,9 +174,20 @@ class Applications:
                     "task": next((job.task for job, _ in each.inflight.values()), ""),  # the oldest is what runs
                     "ready": each.ready,
                     "ending": each.ending,
+                    "since_s": now - each.heard,  # since it has ended the previous job or was given one
                 }
                 for each in self.pool.members.values()
             ],
             "entries": [tuple(each) for each in self.store.entries()],  # also those that nobody announces now
+            "announced": list(self.announced()),
             "applications": [each.spec.get("pid", 0) for each in self.linked.values() if each.counts],
         }
+
+    def _count(self) -> dict[int, int]:
+        """How many jobs there are, by status; a moment old where counting them takes long."""
+        clock = self.interface.clock
+        if (started := clock.monotonic()) >= self._count_at:
+            self._counts = self.store.counts()
+            ended = clock.monotonic()
+            self._count_at = ended + (ended - started) / COUNTING
+        return self._counts

@@ -52,7 +52,7 @@ class Dispatcher:
         self.pool = pool
         self.token = token
         self.settings = Settings()
-        self.paused = False  # draining, or switched off
+        self.paused = False  # draining, switched off, or by hand
         self.only: str | None = None  # dispatch jobs of this task alone
         self.ready: deque[Job] = deque()
         self.next_due: float | None = store.next_due()
@@ -201,6 +201,13 @@ class Dispatcher:
                 member.recalled = True
                 member.channel.send((messages.TAKE_BACK,))
 
+    def pause(self, paused: bool) -> None:
+        """Dispatch no more, or go on; what has begun is ended either way."""
+        if paused and not self.paused:
+            for member in self.pool.serving():
+                member.channel.send((messages.TAKE_BACK,))
+        self.paused = paused
+
     # -- from the workers ------------------------------------------------------------------------------------
 
     def done(self, member: Member, row: tuple[Any, ...]) -> None:
@@ -268,19 +275,22 @@ class Dispatcher:
             return []
         ended = [each.id for each in self._outcomes]
         self._outcomes.clear()
-        self._trouble = None
+        if self._trouble is not None:
+            self._trouble = None
+            self.dispatch()  # which was held back meanwhile, and nothing else may happen
         return ended
 
     def release_ready(self) -> None:
         """Give back to the store what is claimed and not dispatched."""
-        if not self.ready:
+        if not self.ready or self._retry_at is not None:
             return
         try:
             self.interface.call(MONITOR_RELEASE, self.store.release, [job.id for job in self.ready], token=self.token)
         except StoreError as error:
-            self._note(error)  # the next monitor takes them back
-        else:
-            self.expect(min(job.due for job in self.ready))
+            self._note(error)  # if this was the end, the next monitor takes them back
+            return
+        self._trouble = None
+        self.expect(min(job.due for job in self.ready))
         self.ready.clear()
 
     # -- time ------------------------------------------------------------------------------------------------

@@ -16,14 +16,13 @@ from ..errors import StoreError
 from ..interface import Channel, Interface, Store
 from ..job import Entry, Firing, Job
 from ..labels import MONITOR_FIRE
-from ..payload import encode_call
+from ..payload import NO_ARGUMENTS
 from ..schedule import Schedule
 
 logger = logging.getLogger("autocron.monitor.scheduler")
 
 ON_TIME_S: Final = 60.0  # a fire time not older than this is not a missed one
 RETRY_S: Final = 1.0
-NO_ARGUMENTS: Final = encode_call((), {})
 
 
 class Scheduler:
@@ -82,6 +81,10 @@ class Scheduler:
     def _plan(self) -> None:
         waiting = set(self._queued.values())
         self.next_at = min((at for key, at in self._next.items() if key not in waiting), default=None)
+
+    def keys(self) -> list[str]:
+        """The entries that fire, because a linked application has them."""
+        return list(self._entries)
 
     def ended(self, ids: Iterable[bytes]) -> None:
         """These jobs have ended; firings that are queued behind them may go."""

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import StoreBusy, StoreError, StoreFull
-from ..job import EntryState, Firing, Job, Outcome, Status, Stored
+from ..job import EntryState, Firing, Job, Outcome, Selection, Status, Stored
 from .schema import APPLICATION_ID, MIGRATIONS, SCHEMA, VERSION
 
 MEMORY: Final = ":memory:"
 MAGIC: Final = b"SQLite format 3\x00"
 BUSY_TIMEOUT_S: Final = 1.0
+SCANNED: Final = 10_000  # jobs that one `select` looks at: some 10 ms
 CHECKPOINT_PAGES: Final = 4000  # 16 MB of log: rare enough not to be felt, small enough to recover at once
 NO_SPACE: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_WRITE"})  # RLIMIT_FSIZE shows itself as a failed write
 LOCKED: Final = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_BUSY_SNAPSHOT", "SQLITE_BUSY_RECOVERY"})
@@ -36,9 +37,18 @@ SETTLE: Final = (
     "UPDATE jobs SET status = ?, result = ?, error = ?, prune_at = ? WHERE id = ? AND status = 2 AND token = ?"
 )
 RELEASE: Final = "UPDATE jobs SET status = 1, token = 0 WHERE id = ? AND status = 2 AND token = ?"
+RETRY: Final = (
+    "UPDATE jobs SET status = 1, token = 0, due = ?, deaths = 0, attempt = 1, expires = 0, result = NULL, error = NULL,"
+    " prune_at = NULL WHERE id = ? AND status = 4"
+)
 STORED: Final = (
     "SELECT id, task, payload, due, status, coalesce(result, x''), coalesce(error, ''), coalesce(prune_at, 0),"
     " deaths, entry FROM jobs"
+)
+COUNTS: Final = (  # each from an index alone: the table holds the payloads
+    "SELECT 1, count(*) FROM jobs INDEXED BY waiting WHERE status = 1"
+    " UNION ALL SELECT 2, count(*) FROM jobs INDEXED BY processing WHERE status = 2"
+    " UNION ALL SELECT status, count(*) FROM jobs INDEXED BY finished WHERE status >= 3 GROUP BY status"
 )
 
 
@@ -321,9 +331,43 @@ class SQLiteStore:
             rows = self._db.execute(f"{STORED} WHERE id > ? ORDER BY id LIMIT ?", (after, limit)).fetchall()
         return [Stored._make(row) for row in rows]
 
+    def select(self, selection: Selection, limit: int) -> tuple[list[Stored], Selection | None]:
+        order = "DESC" if selection.newest_first else "ASC"
+        statuses = selection.statuses or tuple(Status)
+        between = (selection.after, selection.before)
+        with self._translated():
+            last = self._db.execute(
+                f"SELECT id FROM jobs WHERE id > ? AND id < ? ORDER BY id {order} LIMIT 1 OFFSET ?",
+                (*between, SCANNED - 1),
+            ).fetchone()
+            looked_at = "" if last is None else f"AND id {'>=' if selection.newest_first else '<='} ?"
+            rows = self._db.execute(
+                f"{STORED} WHERE id > ? AND id < ? {looked_at} AND task GLOB ?"
+                f" AND status IN ({', '.join('?' * len(statuses))}) ORDER BY id {order} LIMIT ?",
+                (*between, *(last or ()), selection.task, *map(int, statuses), limit),
+            ).fetchall()
+        found = [Stored._make(row) for row in rows]
+        if len(found) == limit:
+            return found, selection.beyond(found[-1].id)
+        return found, None if last is None else selection.beyond(last[0])
+
+    def retry(self, ids: Sequence[bytes], *, now: float) -> int:
+        with self._transaction() as db:
+            return db.executemany(RETRY, [(now, id) for id in ids]).rowcount
+
+    def hasten(self, ids: Sequence[bytes], *, now: float) -> int:
+        hasten = "UPDATE jobs SET due = ? WHERE id = ? AND status = 1 AND due > ?"
+        with self._transaction() as db:
+            return db.executemany(hasten, [(now, id, now) for id in ids]).rowcount
+
+    def purge(self, ids: Sequence[bytes], statuses: Sequence[int]) -> int:
+        purge = "DELETE FROM jobs WHERE id = ? AND status = ? AND status != 2"
+        with self._transaction() as db:
+            return db.executemany(purge, [(id, int(status)) for id in ids for status in statuses]).rowcount
+
     def counts(self) -> dict[int, int]:
         with self._translated():
-            return dict(self._db.execute("SELECT status, count(*) FROM jobs GROUP BY status").fetchall())
+            return {status: count for status, count in self._db.execute(COUNTS) if count}
 
     def next_prune(self) -> float | None:
         with self._translated():

@@ -197,6 +197,7 @@ def test_settings_without_a_monitor(database: Path) -> None:
     assert values == {
         "workers": 4,
         "enabled": True,
+        "paused": False,
         "blocking": True,
         "ttl_s": 60.0,
         "grace_s": 0.5,
