@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .decorators import use_dialect as use_dialect
     from .engine import Engine as Engine
     from .engine import get_results as get_results
+    from .engine import now as now
     from .engine import start as start
     from .engine import stop as stop
     from .errors import AutocronError as AutocronError
@@ -39,6 +40,7 @@ _WHERE = {
     "use_dialect": "decorators",
     "Engine": "engine",
     "get_results": "engine",
+    "now": "engine",
     "start": "engine",
     "stop": "engine",
     "AutocronError": "errors",

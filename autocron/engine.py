@@ -10,6 +10,7 @@ import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -40,6 +41,8 @@ class Engine:
     `Engine(interface=None)` lives in the real world; any other `Interface` is a world of its own.
     """
 
+    guards = False  # True in tests: while it is the current one, no engine starts anything in the real world
+
     def __init__(self, interface: Interface | None = None) -> None:
         self._given = interface
         self._interface = interface
@@ -66,6 +69,8 @@ class Engine:
         _check_workers(workers)
         if self._is_worker:
             return False
+        if self._given is None and _current[-1].guards:
+            return _current[-1].start(database_file, workers)
         interface = self._world()
         address = interface.spawner.locate(database_file)
         with self._mutex:
@@ -91,7 +96,7 @@ class Engine:
         registrar.flush(FLUSH_S)
         registrar.leave(self._settings.grace_s + FLUSH_S)
         registrar.stop()
-        if len(_current) > 1 and _current[-1] is self:
+        if len(_current) > 1 and _current[-1] is self and not self.guards:
             _current.pop()
 
     @property
@@ -335,6 +340,21 @@ _current: list[Engine] = [engine]
 def current() -> Engine:
     """The engine of this process."""
     return _current[-1]
+
+
+def push(engine: Engine) -> None:
+    """Make this the engine of this process, whatever thread asks."""
+    _current.append(engine)
+
+
+def pop(engine: Engine) -> None:
+    """It is the engine of this process no more; the one before is."""
+    _current.remove(engine)
+
+
+def now() -> datetime:
+    """The time by the clock of the current engine, UTC; in a test, the time that the test has set."""
+    return datetime.fromtimestamp(current()._world().clock.time(), UTC)
 
 
 def start(database_file: str | Path, workers: int | None = None) -> bool:

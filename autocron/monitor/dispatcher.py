@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 from .. import messages
@@ -53,7 +54,7 @@ class Dispatcher:
         self.token = token
         self.settings = Settings()
         self.paused = False  # draining, switched off, or by hand
-        self.only: str | None = None  # dispatch jobs of this task alone
+        self.admits: Callable[[Job], bool] | None = None  # dispatch only these jobs
         self.ready: deque[Job] = deque()
         self.next_due: float | None = store.next_due()
         self._trouble: StoreError | None = None  # why the store took nothing when it was last tried
@@ -160,19 +161,18 @@ class Dispatcher:
         if not free:
             return
         free.sort(key=_load)
-        held = self._hold_back() if self.only is not None else ()
+        held = self._hold_back(self.admits) if self.admits is not None else ()
         share = -(-len(self.ready) // len(free))
         for member in free:
             batch = self._batch(member, share)
             if not batch:
                 break
             self.interface.call(MONITOR_DISPATCH, member.channel.send, (messages.RUN, batch))
-
         self.ready.extend(held)
 
-    def _hold_back(self) -> list[Job]:
-        held = [job for job in self.ready if job.task != self.only]
-        self.ready = deque(job for job in self.ready if job.task == self.only)
+    def _hold_back(self, admits: Callable[[Job], bool]) -> list[Job]:
+        held = [job for job in self.ready if not admits(job)]
+        self.ready = deque(job for job in self.ready if admits(job))
         return held
 
     def _batch(self, member: Member, most: int) -> list[tuple[Any, ...]]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
 from .. import messages
+from ..errors import AutocronError
 from ..interface import (
     Background,
     Bell,
@@ -40,6 +41,7 @@ from ..run import Ended
 from ..worker import Worker
 
 SIGKILL = 9
+MOST_TURNS = 100_000  # at one moment; a role that spins must not hang a test
 
 
 class MemoryChannel:
@@ -205,7 +207,7 @@ class View:
         return InTurns(self.world, step)
 
     def mutex(self) -> AbstractContextManager[object]:
-        return nullcontext()
+        return threading.RLock()  # threads of the test register too
 
     def describe(self) -> Mapping[str, Any]:
         return {"pid": self.process.pid if self.process else 0}
@@ -251,15 +253,27 @@ class MonitorProcess(Process):
     def boot(self) -> None:
         """Start; a monitor that cannot is gone at once."""
         self.is_up = self.monitor.start()
-        if not self.is_up:
+        if self.is_up:
+            self.monitor.dispatcher.admits = self.view.world.admits
+        else:
             self.view.world.end(self)
+
+    def next_at(self) -> float | None:
+        """Wall time at which it has something to do, if nothing happens before."""
+        return self.monitor._until() if self.is_up else None
+
+    def take_back(self) -> None:
+        """Workers give back what they have not begun."""
+        for member in self.monitor.pool.members.values():
+            if member.inflight:
+                member.channel.send((messages.TAKE_BACK,))
 
     def has_turn(self) -> bool:
         if not self.is_up:
             return False
         if self.view.exits or any(source.is_due() for source in self.monitor._sources()):  # type: ignore[attr-defined]
             return True
-        until = self.monitor._until()
+        until = self.next_at()
         return until is not None and until <= self.interface.clock.time()
 
     def turn(self) -> None:
@@ -301,6 +315,10 @@ class WorkerProcess(Process):
         """Whether it would run a job, or retire."""
         return self.worker is not None and self.worker.has_work()
 
+    def next_job(self) -> Job | None:
+        """The job that it would run."""
+        return self.worker.backlog[0] if self.worker is not None and self.worker.backlog else None
+
     def run_job(self) -> None:
         """Run one job."""
         assert self.worker is not None
@@ -339,6 +357,7 @@ class World:
         self.workers: dict[int, WorkerProcess] = {}
         self.begun: dict[int, bytes | None] = {}
         self.observe: Callable[[Job, Ended], None] = lambda job, ended: None
+        self.admits: Callable[[Job], bool] | None = None  # only these jobs are given to workers; see `admit`
         self.registrar: Callable[[], Registrar | None] = lambda: None
         self._open_store = open_store
         self._random = random
@@ -379,41 +398,56 @@ class World:
 
     def others_turn(self) -> bool:
         """Let everybody but the application have a turn, without running jobs; False if nobody had anything to do."""
-        if self._depth:  # from within a turn: a step must not be entered twice
-            return False
-        self._depth += 1
-        try:
-            progress = False
-            for monitor in list(self.monitors.values()):
-                if monitor.has_turn():
-                    monitor.turn()
-                    progress = True
-            for worker in list(self.workers.values()):
-                if worker.has_turn():
-                    worker.turn()
-                    progress = True
-            return progress
-        finally:
-            self._depth -= 1
+        with self.lock:
+            if self._depth:  # from within a turn: a step must not be entered twice
+                return False
+            self._depth += 1
+            try:
+                progress = False
+                for monitor in list(self.monitors.values()):
+                    if monitor.has_turn():
+                        monitor.turn()
+                        progress = True
+                for worker in list(self.workers.values()):
+                    if worker.has_turn():
+                        worker.turn()
+                        progress = True
+                return progress
+            finally:
+                self._depth -= 1
 
     def pump(self) -> None:
         """Let all that was said be heard; no job is run."""
-        while True:
+        for _ in range(MOST_TURNS):
             registrar = self.registrar()
             if registrar is not None and registrar.bell.is_due():  # type: ignore[attr-defined]
                 registrar.step()
             if not self.others_turn() and not (registrar is not None and registrar.bell.is_due()):  # type: ignore[attr-defined]
                 return
+        raise AutocronError(f"the small world does not come to rest: {MOST_TURNS} turns at one moment")
 
-    def run_one(self) -> bool:
-        """Have one worker run its next job; False if there is none."""
+    def next_worker(self) -> WorkerProcess | None:
+        """The worker whose turn it is to run a job; None if there is none to run."""
         for pid, worker in self.workers.items():
             if worker.has_job():
                 # Next time it is another one's turn.
                 self.workers[pid] = self.workers.pop(pid)
-                worker.run_job()
-                return True
-        return False
+                return worker
+        return None
+
+    def next_at(self) -> float | None:
+        """Wall time at which somebody has something to do, if nothing happens before."""
+        times = [at for each in self.monitors.values() if (at := each.next_at()) is not None]
+        return min(times, default=None)
+
+    def admit(self, admits: Callable[[Job], bool] | None) -> None:
+        """From now on workers are given only these jobs (None: all); others are taken back, if not begun."""
+        self.admits = admits
+        with self.lock:
+            for each in list(self.monitors.values()):
+                each.monitor.dispatcher.admits = admits
+                each.take_back()
+                each.turn()
 
     # -- ends ------------------------------------------------------------------------------------------------
 
@@ -451,9 +485,3 @@ class World:
                     begun.append(worker.begun)
                 self.workers.pop(worker.pid)
         return begun
-
-    @contextmanager
-    def apart(self) -> Iterator[None]:
-        """Threads of the test take turns too."""
-        with self.lock:
-            yield

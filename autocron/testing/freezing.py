@@ -1,0 +1,209 @@
+"""One time for autocron, `datetime.now()` and the test, whoever sets it: freezegun, time-machine or the test.
+
+A *freezer* that the test has started is followed: its time is autocron's time, and moving autocron's clock moves
+it. Where there is none, the clock stands still by itself; at the first move it starts a freezer of its own, if one is
+installed (time-machine, which is far cheaper, before freezegun). When a freezer of the test ends, the clock is back
+where it was.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from .clock import FakeClock
+
+logger = logging.getLogger("autocron.testing")
+
+INSTALL = (
+    "only autocron.now() moves, because no freezer is installed; "
+    "pip install time-machine, and datetime.now() moves with it (freeze=False: leave it)"
+)
+
+
+class Freezer(Protocol):
+    """Something that decides what `datetime.now()` shows."""
+
+    def time(self) -> float:
+        """UTC epoch seconds."""
+
+    def move(self, wall: float) -> None:
+        """Show this from now on."""
+
+    def stop(self) -> None:
+        """Show the real time again; only for those we have started."""
+
+
+class Freezegun:
+    """A freezer of freezegun: a factory of moments."""
+
+    def __init__(self, factory: Any, started: Any = None) -> None:
+        self.key = factory
+        self._started = started
+
+    def time(self) -> float:
+        # A factory that ticks at each call must not tick because we look.
+        moment = self.key.time_to_freeze if hasattr(self.key, "step_width") else self.key()
+        return float(moment.replace(tzinfo=UTC).timestamp())
+
+    def move(self, wall: float) -> None:
+        self.key.move_to(datetime.fromtimestamp(wall, UTC))
+
+    def stop(self) -> None:
+        self._started.stop()
+
+    @classmethod
+    def start(cls, wall: float) -> Freezegun:
+        from freezegun import freeze_time  # noqa: PLC0415 - optional
+
+        started = freeze_time(datetime.fromtimestamp(wall, UTC), real_asyncio=True)
+        return cls(started.start(), started)
+
+
+class TimeMachine:
+    """A freezer of time-machine: a traveller."""
+
+    def __init__(self, traveller: Any, started: Any = None) -> None:
+        self.key = traveller
+        self._started = started
+
+    def time(self) -> float:
+        return float(self.key.time_ns() / 1_000_000_000)
+
+    def move(self, wall: float) -> None:
+        self.key.move_to(wall)
+
+    def stop(self) -> None:
+        self._started.stop()
+
+    @classmethod
+    def start(cls, wall: float) -> TimeMachine:
+        import time_machine  # noqa: PLC0415 - optional
+
+        started = time_machine.travel(wall, tick=False)
+        return cls(started.start(), started)
+
+
+def active() -> tuple[type[Freezegun | TimeMachine], Any] | None:
+    """The innermost freezer that is in force, and of which kind."""
+    freezegun = sys.modules.get("freezegun.api")
+    if freezegun is not None and (factories := getattr(freezegun, "freeze_factories", None)):
+        return Freezegun, factories[-1]
+    time_machine = sys.modules.get("time_machine")
+    if time_machine is not None and (travellers := _travellers(time_machine)):
+        return TimeMachine, travellers[-1]
+    return None
+
+
+def _travellers(time_machine: Any) -> Any:
+    # Called coordinates_stack before version 3.
+    return getattr(time_machine, "traveller_stack", None) or getattr(time_machine, "coordinates_stack", None)
+
+
+def installed() -> type[Freezegun | TimeMachine] | None:
+    """The kind of freezer that would be started."""
+    for name, kind in (("time_machine", TimeMachine), ("freezegun", Freezegun)):
+        if name in sys.modules or importlib.util.find_spec(name) is not None:
+            return kind
+    return None
+
+
+class FollowingClock(FakeClock):
+    """A `FakeClock` that agrees with the freezer in force.
+
+    start: UTC epoch seconds, None: what `datetime.now()` shows. freeze: whether moving it may start a freezer.
+    """
+
+    said = False  # once per process is enough
+
+    def __init__(self, start: float | None = None, *, freeze: bool = True) -> None:
+        super().__init__(time.time())
+        self._freeze = freeze
+        self._ours: Freezegun | TimeMachine | None = None
+        self._theirs: Freezegun | TimeMachine | None = None
+        self._shown = 0.0  # by theirs, when we last looked
+        self._own: float | None = None  # where we are when theirs is over; None: at the real time
+        self._began = False
+        self._look()
+        self._began = True
+        if start is not None:
+            self._set(start)
+
+    def time(self) -> float:
+        """See `FakeClock`."""
+        self._look()
+        return self._wall
+
+    def monotonic(self) -> float:
+        """See `FakeClock`."""
+        self._look()
+        return self._monotonic
+
+    def advance(self, seconds: float) -> None:
+        """See `FakeClock`."""
+        self._look()
+        super().advance(seconds)
+
+    def reach(self, wall: float) -> None:
+        """See `FakeClock`."""
+        self._look()
+        super().reach(wall)
+
+    def stop(self) -> None:
+        """End the freezer that was started here."""
+        ours, self._ours = self._ours, None
+        self._freeze = False
+        if ours is not None:
+            ours.stop()
+
+    @property
+    def frozen_by(self) -> str:
+        """The freezer in force: "freezegun", "time_machine" or ""."""
+        found = active()
+        return "" if found is None else {Freezegun: "freezegun", TimeMachine: "time_machine"}[found[0]]
+
+    def _look(self) -> None:
+        """Has somebody else moved the time?"""
+        found = active()
+        theirs = self._theirs
+        if found is None or (self._ours is not None and found[1] is self._ours.key):
+            if theirs is not None:
+                self._theirs = None
+                self._wall = time.time() if self._own is None else self._own
+            return
+        if theirs is None or theirs.key is not found[1]:
+            if theirs is None and self._began:
+                self._own = self._wall
+            self._theirs = found[0](found[1])
+            self._shown = self._wall = self._theirs.time()
+            return
+        shown = theirs.time()
+        if shown > self._shown:
+            # A freezer shows microseconds. What it has been moved to may be a fraction of one later.
+            wall = max(shown, self._wall)
+            self._monotonic += wall - self._wall
+            self._shown, self._wall = shown, wall
+        elif shown < self._shown:
+            self._shown = self._wall = shown
+
+    def _set(self, wall: float) -> None:
+        if self._theirs is not None:
+            self._theirs.move(wall)
+            self._shown = self._theirs.time()
+        elif self._ours is not None:
+            self._ours.move(wall)
+        elif self._freeze:
+            self._start(wall)
+        super()._set(wall)
+
+    def _start(self, wall: float) -> None:
+        kind = installed()
+        if kind is not None:
+            self._ours = kind.start(wall)
+        elif not FollowingClock.said:
+            FollowingClock.said = True
+            logger.warning(INSTALL)

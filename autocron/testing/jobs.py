@@ -1,0 +1,100 @@
+"""Jobs as a test wants to see them: the task by name, the arguments by name."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from .. import payload
+from ..decorators import Task, address_of
+from ..job import Job
+from ..registry import registry
+
+AnyTask = Task[..., Any] | Callable[..., Any] | str  # what names a task: itself, its function, or its name
+
+
+def address_of_task(task: AnyTask) -> str:
+    """The address of a task. ValueError if it is none, with the most similar names."""
+    if isinstance(task, Task):
+        return task.address
+    if isinstance(task, str):
+        found = [each for each in registry.tasks if task in (each, each.rpartition(":")[2], name_of(each))]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ValueError(f"{task!r} is the name of several tasks: {', '.join(found)}; give the whole address")
+        similar = difflib.get_close_matches(task, [name_of(each) for each in registry.tasks], 3)
+        hint = f"; similar are {', '.join(similar)}" if similar else ""
+        raise ValueError(f"{task!r} is not a known task{hint}")
+    if callable(task) and hasattr(task, "__qualname__"):
+        address = address_of(task)
+        if address in registry.tasks:
+            return address
+    raise ValueError(f"{task!r} is not a task: decorate it with @autocron.delay or @autocron.cron")
+
+
+def name_of(address: str) -> str:
+    """The name of a task without its module.
+
+    >>> name_of("app.tasks:send_mail"), name_of("tests:test_it.<locals>.send_mail")
+    ('send_mail', 'send_mail')
+    """
+    return address.rpartition(":")[2].rpartition("<locals>.")[2]
+
+
+@dataclass(frozen=True)
+class EnqueuedJob:
+    """A registered call that waits."""
+
+    id: str
+    task: str  # the address of the task
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    due: datetime  # UTC
+    entry: str  # the cron entry that fired it, or ""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """All arguments by name, without defaults."""
+        return by_name(self.task, self.args, self.kwargs)
+
+    def __str__(self) -> str:
+        return call_of(self.task, self.args, self.kwargs)
+
+    @classmethod
+    def from_job(cls, job: Job) -> EnqueuedJob:
+        """As the store has it."""
+        args, kwargs = arguments_of(job)
+        return cls(job.id.hex(), job.task, args, kwargs, datetime.fromtimestamp(job.due, UTC), job.entry)
+
+
+def arguments_of(job: Job) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The decoded arguments."""
+    return payload.decode_call(job.payload, allow_pickle=True)
+
+
+def by_name(address: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by the names of the function's parameters; those of `*args` and `**kwargs` under these names."""
+    function = registry.tasks.get(address)
+    if function is not None:
+        try:
+            return dict(inspect.signature(function).bind_partial(*args, **kwargs).arguments)
+        except TypeError:
+            pass  # a signature that has changed since, or arguments that never fitted
+    return {**{str(number): value for number, value in enumerate(args)}, **kwargs}
+
+
+def call_of(address: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """A call as one would write it."""
+    named = ", ".join(f"{name}={short(value)}" for name, value in by_name(address, args, kwargs).items())
+    return f"{name_of(address)}({named})"
+
+
+def short(value: object) -> str:
+    """A `repr` that stays within a line."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:76]} ..."

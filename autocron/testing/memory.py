@@ -1,0 +1,38 @@
+"""The real store in memory, which stays when a monitor lets go of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..job import Job
+from ..stores.sqlite import MEMORY, SQLiteStore
+
+
+class MemoryStore(SQLiteStore):
+    """The SQLite store on ":memory:". `close` keeps the data, as a file would; `dump` shows them."""
+
+    def __init__(self) -> None:
+        super().__init__(MEMORY)
+        self.added: list[Job] = []  # all that was ever registered; not what entries have fired
+
+    def add(self, jobs: Sequence[Job], *, token: int) -> None:
+        """See `autocron.interface.Store`."""
+        super().add(jobs, token=token)
+        self.added += jobs
+
+    def close(self) -> None:
+        """The next monitor opens it again."""
+
+    def discard(self) -> None:
+        """Free the memory."""
+        super().close()
+
+    def dump(self) -> dict[str, list[dict[str, Any]]]:
+        """All rows of all tables, for the eye."""
+        tables = {}
+        for table in ("jobs", "entries", "settings"):
+            cursor = self._db.execute(f"SELECT * FROM {table}")  # noqa: S608 - names of our own
+            names = [each[0] for each in cursor.description]
+            tables[table] = [dict(zip(names, row, strict=True)) for row in cursor]
+        return tables

@@ -1,0 +1,231 @@
+"""autocron.testing.engine: what the fake engine runs, and when."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import autocron
+from autocron.testing import (
+    FakeEngine,
+    RunawayTasks,
+    TaskPending,
+    captured,
+    fast_forward,
+    history,
+    run_pending,
+    travel_to,
+)
+from autocron.testing import fake_engine as in_force
+
+
+def test_a_call_waits_until_the_test_runs_it(fake_engine: FakeEngine) -> None:
+    """contract 7: `run_pending()` runs what is due, in this process."""
+
+    @autocron.delay
+    def double(n: int) -> int:
+        return 2 * n
+
+    result = double(21)
+    assert not result.is_ready()
+    report = run_pending()
+    assert report.ran(double).times == 1
+    assert report.results == [42]
+    assert result.is_ready()
+    assert result.result == 42
+    assert not run_pending()
+
+
+def test_time_passes_event_by_event_and_each_task_sees_its_due_time(fake_engine: FakeEngine) -> None:
+    """contract 7: the clock can be moved; inside a task `now()` is exactly its due time."""
+    seen = []
+
+    @autocron.delay(hours=1)
+    def later() -> None:
+        seen.append(autocron.now())
+
+    travel_to("2027-01-01T09:15Z")
+
+    @autocron.cron(minutes=[0, 30])
+    def half_hourly() -> None:
+        seen.append(autocron.now())
+
+    later()
+    fast_forward("1h")
+    assert seen == [datetime(2027, 1, 1, *hm, tzinfo=UTC) for hm in ((9, 30), (10, 0), (10, 15))]
+
+
+def test_the_last_moment_is_included(fake_engine: FakeEngine) -> None:
+    """contract 7: fast_forward runs what falls due at its very end."""
+
+    @autocron.delay(days=2)
+    def remind() -> None: ...
+
+    remind()
+    assert not fast_forward(timedelta(days=2) - timedelta(seconds=1))
+    assert fast_forward(1).ran(remind).times == 1
+
+
+def test_the_error_of_a_task_is_raised_after_it_was_recorded(fake_engine: FakeEngine) -> None:
+    """contract 7: bookkeeping first, then the original exception, with a note."""
+
+    @autocron.delay
+    def fail(order: int) -> None:
+        raise KeyError(order)
+
+    result = fail(7)
+    with pytest.raises(KeyError) as caught:
+        run_pending()
+    assert caught.value.args == (7,)
+    assert caught.value.__notes__ == ["autocron: fail(order=7) failed in attempt 1; 0 jobs still pending"]
+    assert result.is_ready()
+    assert result.error_message == "KeyError: 7"
+
+
+def test_errors_can_be_collected_instead(fake_engine: FakeEngine) -> None:
+    """contract 7: raises=False collects into `failed`."""
+
+    @autocron.delay
+    def fail() -> None:
+        raise ValueError("no")
+
+    fail()
+    report = run_pending(raises=False)
+    assert not report.ok
+    assert [repr(run.exc) for run in report.failed] == ["ValueError('no')"]
+
+
+def test_a_failure_that_nobody_has_seen_is_raised_at_the_end() -> None:
+    """contract 7: failed and unobserved at teardown is an error of the test."""
+
+    @autocron.delay
+    def fail() -> None:
+        raise ValueError("no")
+
+    def test() -> None:
+        with in_force():
+            fail()
+            run_pending(raises=False)
+
+    with pytest.raises(ValueError, match="nobody has looked at this failure"):
+        test()
+
+
+def test_only_one_task_can_be_run(fake_engine: FakeEngine) -> None:
+    """contract 7: run_pending(task) leaves the jobs of others."""
+    ran = []
+
+    @autocron.delay
+    def one() -> None:
+        ran.append(1)
+
+    @autocron.delay
+    def two() -> None:
+        ran.append(2)
+
+    one()
+    two()
+    one()
+    assert run_pending(one).times == 2
+    assert [job.task for job in fake_engine.pending()] == [two.address]
+    run_pending()
+    assert ran == [1, 1, 2]
+
+
+def test_a_task_that_enqueues_itself_for_ever_is_stopped(fake_engine: FakeEngine) -> None:
+    """contract 7: beyond the limit, RunawayTasks names the task."""
+
+    @autocron.delay
+    def again() -> None:
+        again()
+
+    again()
+    with pytest.raises(RunawayTasks, match=r"again \(20 times\)"):
+        run_pending(limit=20)
+    assert run_pending(until_idle=False).times == 1
+
+
+def test_a_poll_that_can_never_succeed_raises(fake_engine: FakeEngine) -> None:
+    """contract 7: nothing hangs; who waits for a job that nobody runs is told."""
+
+    @autocron.delay
+    def never() -> None: ...
+
+    result = never()
+
+    def poll() -> None:
+        while not result.is_ready():
+            pass
+
+    with pytest.raises(TaskPending, match="call run_pending"):
+        poll()
+
+
+def test_what_a_block_registers_is_captured(fake_engine: FakeEngine) -> None:
+    """contract 7: `captured` lists only what the block has enqueued."""
+
+    @autocron.delay
+    def send(to: str) -> None: ...
+
+    send("ann")
+    with captured() as jobs:
+        send("bob")
+    assert [job.arguments for job in jobs] == [{"to": "bob"}]
+
+
+def test_inline_runs_the_call_before_it_returns(fake_engine: FakeEngine) -> None:
+    """contract 7: mode inline registers, claims and runs exactly this job; what it enqueues follows."""
+    ran = []
+
+    @autocron.delay
+    def outer() -> None:
+        inner()
+        ran.append("outer")
+
+    @autocron.delay
+    def inner() -> None:
+        ran.append("inner")
+
+    inner()
+    with fake_engine.mode("inline"):
+        assert outer().is_ready()
+    assert ran == ["outer", "inner"]
+    assert fake_engine.enqueued(inner)
+
+
+def test_the_history_has_all_runs(fake_engine: FakeEngine) -> None:
+    """contract 7: history."""
+
+    @autocron.delay
+    def send() -> None: ...
+
+    for _ in range(2):
+        send()
+        run_pending()
+    assert history().ran(send).times == 2
+
+
+def test_start_inside_a_test_starts_nothing() -> None:
+    """contract 7: while the fake engine is in force `autocron.start()` spawns nothing and touches no file."""
+    with in_force():
+        assert autocron.start("/no/such/directory/app.db") is True
+        assert autocron.Engine().start("other.db", workers=2) is True
+        autocron.stop()
+        assert not autocron.engine.current().active
+        assert autocron.start("app.db") is True
+
+
+def test_tasks_of_a_test_are_dropped_with_it() -> None:
+    """contract 7: tasks and entries decorated inside a test are gone after it."""
+    from autocron.registry import registry
+
+    before = dict(registry.tasks), dict(registry.entries)
+    with in_force():
+
+        @autocron.cron
+        @autocron.delay
+        def tick() -> None: ...
+
+        assert registry.tasks != before[0]
+    assert (registry.tasks, registry.entries) == before
