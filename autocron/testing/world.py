@@ -435,6 +435,13 @@ class World:
                 return worker
         return None
 
+    def run_one(self) -> bool:
+        """Have one worker run its next job; False if there is none."""
+        worker = self.next_worker()
+        if worker is not None:
+            worker.run_job()
+        return worker is not None
+
     def next_at(self) -> float | None:
         """Wall time at which somebody has something to do, if nothing happens before."""
         times = [at for each in self.monitors.values() if (at := each.next_at()) is not None]
