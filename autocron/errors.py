@@ -37,3 +37,7 @@ class StoreFull(StoreError):
 
 class StoreBusy(StoreError):
     """Another program holds the database locked; trying again later may work."""
+
+
+class StoreReplaced(StoreError):
+    """Another file has taken the place of the database while it was in use; nothing is written into it unasked."""

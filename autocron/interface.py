@@ -181,6 +181,7 @@ class Store(Protocol):
     """
 
     pickle_allowed: bool
+    written: int  # counts the transactions that changed it; 0 for ever in one that needs no tidying
 
     def add(self, jobs: Sequence[Job], *, token: int) -> None:
         """Store new jobs as claimed by this token (0: as waiting). A job that is there already stays as it is."""
@@ -246,13 +247,16 @@ class Store(Protocol):
         """When the first result's time to live is over; None: there is no result."""
 
     def prune(self, now: float, limit: int) -> int:
-        """Remove results whose time is over; how many."""
+        """Remove results whose time is over, the oldest first; how many."""
 
     def settings(self) -> dict[str, Any]:
         """The stored settings, by name."""
 
     def save_settings(self, values: Mapping[str, Any]) -> None:
         """Store settings."""
+
+    def tidy(self) -> bool:
+        """When nothing else is to do: a slice of housekeeping; whether there is more of it."""
 
     def close(self) -> None:
         """Let go of the database; idempotent."""

@@ -17,11 +17,11 @@ CREATE TABLE jobs(
 ) WITHOUT ROWID;
 CREATE INDEX waiting ON jobs(priority, due) WHERE status = 1;
 CREATE INDEX processing ON jobs(token) WHERE status = 2;
-CREATE INDEX finished ON jobs(prune_at, status) WHERE status >= 3;
+CREATE INDEX finished ON jobs(prune_at, id, status) WHERE status >= 3;
 CREATE TABLE entries(
   key TEXT PRIMARY KEY, spec TEXT NOT NULL, last_fire REAL NOT NULL, last_job BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE settings(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
-MIGRATIONS: Final[dict[int, str]] = {}  # from version n to n + 1
+MIGRATIONS: Final[dict[int, tuple[str, ...]]] = {}  # the statements from version n to n + 1

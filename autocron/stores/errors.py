@@ -1,0 +1,42 @@
+"""What SQLite and the system say, in the words of `autocron.errors`."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import sqlite3
+from collections.abc import Iterator
+from typing import Final
+
+from ..errors import StoreBusy, StoreError, StoreFull
+
+NO_SPACE: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
+LOCKED: Final = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_BUSY_SNAPSHOT", "SQLITE_BUSY_RECOVERY"})
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@contextlib.contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Every error of SQLite and of the file becomes one that names the path and the reason."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translation(path, error) from error
+    except OSError as error:
+        kind = StoreFull if error.errno in NO_ROOM else StoreError
+        raise kind(path, error.strerror or str(error)) from error
+
+
+def _translation(path: str, error: sqlite3.Error) -> StoreError:
+    name = getattr(error, "sqlite_errorname", "")
+    if name in NO_SPACE:
+        return StoreFull(path, f"there is no space left ({error})")
+    if name == "SQLITE_IOERR_WRITE":  # how a limit on the size of files shows itself
+        return StoreFull(path, f"it cannot grow: a limit is reached, or the disk fails ({error})")
+    if name in LOCKED:
+        return StoreBusy(path, f"another program holds it locked ({error})")
+    if name == "SQLITE_NOTADB":
+        return StoreError(path, "it is not a SQLite database, or the beginning of the file is damaged")
+    if name.startswith("SQLITE_CORRUPT"):
+        return StoreError(path, f"the file is damaged ({error}); restore a backup")
+    return StoreError(path, str(error) or type(error).__name__)
