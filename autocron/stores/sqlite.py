@@ -285,9 +285,9 @@ class SQLiteStore:
                     " WHERE key = CAST(? AS TEXT) AND last_fire < ?",
                     (at, None if job is None else job.id, _encoded(key), at),
                 ).rowcount
-                if changed and job is not None:
+                # And the job: when the clock was set back, the same fire time comes again.
+                if changed and job is not None and _run_each(db, INSERT, [(*job, Status.PROCESSING.value, token)]):
                     new.append(job)
-            _run_each(db, INSERT, [(*job, Status.PROCESSING.value, token) for job in new])
         return new
 
     def unfinished(self, id: bytes) -> bool:
@@ -368,12 +368,14 @@ class SQLiteStore:
             )
 
 
-def _run_each(db: sqlite3.Connection, sql: str, rows: list[tuple[Any, ...]]) -> None:
+def _run_each(db: sqlite3.Connection, sql: str, rows: list[tuple[Any, ...]]) -> int:
+    """Execute it for each row; how many changed."""
     try:
-        db.executemany(sql, rows)
+        return db.executemany(sql, rows).rowcount
     except UnicodeEncodeError:
         # Those before it are done already, and doing them again changes nothing.
-        db.executemany(sql, [tuple(_encoded(each) if isinstance(each, str) else each for each in row) for row in rows])
+        encoded = [tuple(_encoded(each) if isinstance(each, str) else each for each in row) for row in rows]
+        return db.executemany(sql, encoded).rowcount
 
 
 def _encoded(text: str) -> bytes:

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .clock import FakeClock as FakeClock
+    from .conformance import StoreConformance as StoreConformance
     from .engine import FakeEngine as FakeEngine
     from .engine import RunawayTasks as RunawayTasks
     from .engine import TaskPending as TaskPending
     from .engine import fake_engine as fake_engine
     from .memory import MemoryStore as MemoryStore
+    from .model import ModelStore as ModelStore
     from .report import Report as Report
     from .report import Run as Run
     from .shortcuts import captured as captured
@@ -34,11 +36,13 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "FakeClock": "clock",
+    "StoreConformance": "conformance",
     "FakeEngine": "engine",
     "RunawayTasks": "engine",
     "TaskPending": "engine",
     "fake_engine": "engine",
     "MemoryStore": "memory",
+    "ModelStore": "model",
     "Report": "report",
     "Run": "report",
     "captured": "shortcuts",
