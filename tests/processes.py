@@ -69,13 +69,13 @@ class Process(NamedTuple):
         await_deaths([self])
 
 
-def eventually(holds: Callable[[], object], what: object = "") -> Any:
+def eventually(holds: Callable[[], object], what: object = "", pause_s: float = PAUSE_S) -> Any:
     """Look again until something holds; for what announces itself by no event."""
     until = time.monotonic() + PATIENCE_S
     while not (found := holds()):
         if time.monotonic() > until:
             raise Timeout(what() if callable(what) else what or holds)
-        time.sleep(PAUSE_S)
+        time.sleep(pause_s)
     return found
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..registry import registry
+from .frameworks import as_request, set_up_django
 
 MAIN = "__mp_main__"  # not "__main__": what is guarded by that name must not run in a worker
 
@@ -23,16 +24,24 @@ class ApplicationCode:
     def __init__(self, started: float) -> None:
         self._started = started
         self._mains: set[str] = set()
+        self._django = ""  # settings module of a project that is not set up yet
 
     def prepare(self, spec: Mapping[str, Any]) -> None:
         """See the application's modules as it does."""
         sys.path[:] = [each for each in spec["path"] if isinstance(each, str)]
         sys.argv[:] = spec["argv"]
+        self._django = spec.get("django", "")
 
     def resolve(self, address: str) -> Callable[..., Any]:
+        return as_request(self._find(address))
+
+    def _find(self, address: str) -> Callable[..., Any]:
         function = registry.tasks.get(address)
         if function is not None:
             return function
+        if self._django:
+            set_up_django(self._django)
+            self._django = ""
         module = address.rpartition(":")[0]
         if module.startswith("/"):
             self._load_main(module)

@@ -20,6 +20,7 @@ from ..interface import Background, Bell, Channel, Closed, Event, Exited, Listen
 from . import address as addresses
 from . import links, tree
 from .channels import PipeBell, SocketChannel
+from .frameworks import django_settings
 from .threads import BackgroundThread, can_have_threads
 from .waiting import Pollable, wait
 
@@ -139,6 +140,7 @@ class Processes:
             "directory": directory,
             "argv": list(sys.argv),
             "pid": os.getpid(),
+            "django": django_settings(),
         }
 
     def on_fork(self, callback: Callable[[], None]) -> None:

@@ -1,0 +1,175 @@
+"""An example, copied to a directory of its own and run by a real server; and somebody who uses its page."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+from cells import Cell
+from processes import PATIENCE_S, Process, World, eventually
+
+from autocron.system.tree import process
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+SLEEP = "time.sleep(1)"  # what the examples do for work
+PAUSE_S = 0.05  # between two looks at a page: the server has a life beside us
+WORKERS = 2  # as many as the examples want
+
+
+class Site:
+    """A copy of an example, that a test may edit."""
+
+    def __init__(self, world: World, example: str) -> None:
+        self.world = world
+        self.example = example
+        self.directory = world.directory / "site"
+        shutil.copytree(EXAMPLES / example, self.directory, ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3"))
+        shutil.copy(Path(__file__).parent / "probe.py", self.directory)
+        self.tasks = self.directory / ("reports/tasks.py" if example == "django" else "app.py")
+        who = "report.name" if example == "django" else "name"
+        self.edit(SLEEP, f'__import__("probe").work({who})')
+        self.database = world.database = world.directory / ".autocron" / f"{example}-example.db"
+        self.database.parent.mkdir(mode=0o700, exist_ok=True)
+        if example == "django":
+            self.command("python manage.py migrate")
+
+    def edit(self, old: str, new: str) -> None:
+        """Change the file with the tasks, as an editor does: at once."""
+        text = self.tasks.read_text()
+        assert old in text
+        written = self.tasks.with_suffix(".new")
+        written.write_text(text.replace(old, new))
+        written.replace(self.tasks)
+
+    def environment(self) -> dict[str, str]:
+        """Where the commands are found."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return self.world.environment(PATH=path, PYTHONUNBUFFERED="1")
+
+    def command(self, line: str) -> str:
+        """Run a command to its end; what it prints."""
+        done = subprocess.run(
+            shlex.split(line),
+            cwd=self.directory,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def serve(self, cell: Cell) -> Server:
+        """Start a server, and return when it answers."""
+        server = Server(self, cell)
+        self.world.applications.append(server)  # type: ignore[arg-type] - it ends and is reaped as those are
+        server.await_up()
+        return server
+
+
+class Server:
+    """One server's processes."""
+
+    def __init__(self, site: Site, cell: Cell) -> None:
+        self.world = site.world
+        self.errors = self.world.directory / f"server-{len(self.world.applications)}"
+        self.port = free_port() if cell.port else 5000
+        with self.errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                shlex.split(cell.line(self.port)),
+                cwd=site.directory,
+                env=site.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+            )
+        found = process(self.process.pid)
+        assert found is not None
+        self.identity = Process(found.pid, found.started, "")
+
+    @property
+    def pid(self) -> int:
+        """Of the process that was started."""
+        return self.process.pid
+
+    def stderr(self) -> str:
+        """What all its processes have written."""
+        return self.errors.read_text(errors="replace")
+
+    def wait(self) -> int:
+        """Its exit code once it has ended."""
+        return self.process.wait(PATIENCE_S)
+
+    def await_up(self) -> None:
+        """Return when it answers."""
+
+        def answers() -> bool:
+            assert self.process.poll() is None, self.stderr()
+            try:
+                return self.get().is_success
+            except httpx.TransportError:
+                return False
+
+        eventually(answers, self.stderr, PAUSE_S)
+
+    def get(self, path: str = "/") -> httpx.Response:
+        """A page."""
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE_S, trust_env=False)
+
+    def knock(self) -> None:
+        """Wake whoever waits for a connection, so that gunicorn's workers look for their master at once."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+            pass
+
+    def order(self, name: str) -> None:
+        """Fill in the form, as a browser would."""
+        with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE_S, trust_env=False) as client:
+            page = client.get("/").raise_for_status().text
+            action = re.search(r'<form[^>]* action="([^"]+)"', page)
+            hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]+)"', page)
+            answer = client.post(action.group(1) if action else "/", data={**dict(hidden), "name": name})
+            assert answer.status_code in (302, 303), answer.text
+
+    def await_text(self, text: str) -> None:
+        """Return when the page shows this, without a failed job."""
+
+        def is_shown() -> bool:
+            page = self.get().text
+            assert "failed:" not in page, f"{page}\n{self.stderr()}"
+            return text in page
+
+        eventually(is_shown, lambda: f"{text!r} is not on {self.get().text}\n{self.stderr()}", PAUSE_S)
+
+    def processes(self) -> list[Process]:
+        """The server's own, the one that was started first."""
+        own = [each for each in self.world.family() if not each.role]
+        return sorted(own, key=lambda each: each.pid != self.pid)
+
+    def children(self) -> list[Process]:
+        """All of the server but the process that was started."""
+        return [each for each in self.processes() if each.pid != self.pid]
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def await_whole(world: World) -> None:
+    """Return when there are exactly one monitor and the wanted workers."""
+    eventually(
+        lambda: (len(world.monitors()), len(world.workers())) == (1, WORKERS),
+        lambda: f"{world.family()}\n{world.stderr()}",
+    )
