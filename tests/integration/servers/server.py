@@ -125,10 +125,24 @@ class Server:
         """A page."""
         return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE_S, trust_env=False)
 
-    def knock(self) -> None:
-        """Wake whoever waits for a connection, so that gunicorn's workers look for their master at once."""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
-            pass
+    def kill(self) -> None:
+        """SIGKILL the process that was started."""
+        self.identity.kill()
+        self.wait()
+
+    def await_silence(self) -> None:
+        """Return when nobody listens any more.
+
+        gunicorn's workers look for their master when a connection wakes them up, or after 15 s.
+        """
+
+        def is_silent() -> bool:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return False
+            return True
+
+        eventually(is_silent, self.stderr, PAUSE_S)
 
     def order(self, name: str) -> None:
         """Fill in the form, as a browser would."""

@@ -19,14 +19,13 @@ def test_a_server_as_if_autocron_were_not_there(cell: Cell, world: World) -> Non
         await_whole(world)
         assert len(server.processes()) == cell.processes
         children = server.children()
-        server.identity.kill()
-        server.knock()
+        server.kill()
         if cell.survive:
             assert [each for each in children if each.is_alive()]
             await_whole(world)  # because one process of the application still serves
             for each in children:
                 each.kill()
+        server.await_silence()
         await_deaths(children)
-        server.wait()
         world.await_empty()
     assert [each.error for each in world.stored() if not each.entry] == ["", ""]
