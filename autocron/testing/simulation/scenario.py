@@ -1,0 +1,290 @@
+"""Our own runs: applications come and go and register jobs while faults strike; then all is well, and must get well."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any, Final
+
+
+from ...engine import Engine
+from ...errors import AutocronError, StoreError
+from ...job import Entry, Status
+from ...result import Result
+from ...settings import Settings
+from .disk import Disk, Row
+from .faults import Faults
+from .invariants import Witness
+from .machine import Machine, Process, Violation
+from .program import LONG_S, TICK, Program
+from .roles import Roles
+from .view import ADDRESS
+
+LENGTHS_S: Final = (3.0, 15.0, 60.0, 200.0)
+DELAYS_S: Final = (0.0, 0.0, 0.0, 0.7, 8.0, 65.0)
+PAUSES_S: Final = (0.0, 0.001, 0.02, 0.4, 2.0, 9.0)
+SAFETY_EVENTS: Final = 12_000
+RECOVERY_S: Final = 400.0  # the longest backoffs of registrar and pool, one after the other, and some work
+QUIET_S: Final = 300.0
+HORIZON_S: Final = 8000.0  # nothing is due later, even if the clock was set back twice
+GONE_S: Final = 40.0
+
+
+class Scenario:
+    """What the operator of the simulated machine does, from the first start to the last end."""
+
+    def __init__(self, machine: Machine, disk: Disk, faults: Faults, witness: Witness, program: Program) -> None:
+        self.machine = machine
+        self.tape = machine.tape
+        self.disk = disk
+        self.faults = faults
+        self.witness = witness
+        self.model = witness.model
+        self.program = program
+        self.roles = Roles(machine, disk, faults, program)
+        self.leaving = False
+        self.busy: set[int] = set()  # applications whose script still goes
+        self.accepted: dict[bytes, Process] = {}
+        self.clean: set[int] = set()  # applications that have ended in good order
+        self._numbers = itertools.count(1)
+        program.register = self.register
+        self.model.expected = self._wrong_with
+
+    def _wrong_with(self, row: Row) -> str:
+        max_deaths = int(self.disk.store.settings().get("max_deaths", Settings().max_deaths))
+        return self.program.wrong_with(
+            row, self.model.deaths[row.id], max_deaths, lambda id: id in self.model.rows or id in self.model.pruned
+        )
+
+    # -- the operator ----------------------------------------------------------------------------------------
+
+    def operate(self) -> None:
+        """The whole story."""
+        self._configure()
+        self._safety()
+        self.faults.stop()
+        self._liveness()
+        self._farewell()
+
+    def _configure(self) -> None:
+        draw, witness = self.tape.draw, self.witness
+        if draw("settings", 3) == 1:
+            values: dict[str, Any] = {
+                "max_deaths": (3, 1, 2)[draw("max deaths", 3)],
+                "grace_s": (5.0, 0.5, 30.0)[draw("grace", 3)],
+                "ttl_s": (1800.0, 4.0)[draw("ttl", 2)],
+                "durability": ("full", "normal")[draw("durability", 2)],
+                "blocking": draw("blocking", 2) == 1,
+            }
+            self.disk.store.save_settings(values)
+            self.disk.sync()
+            witness.grace_s = values["grace_s"]
+            witness.full_durability = values["durability"] == "full"
+        if draw("cron", 3) == 1:
+            overlap = ("allow", "skip", "queue")[draw("overlap", 3)]
+            self.program.cron = [Entry(f"{TICK}#0", TICK, "* * * * *", "UTC", (86400.0, 0.0)[draw("catch up", 2)], overlap)]
+
+    def _safety(self) -> None:
+        machine, draw = self.machine, self.tape.draw
+        wanted = 1 + draw("applications", 3)
+        for _ in range(wanted):
+            self._start_application(after_s=0.3 * draw("start of an application", 4))
+        end = machine.clock.monotonic() + LENGTHS_S[draw("length", len(LENGTHS_S))]
+        while machine.clock.monotonic() < end and machine.events < SAFETY_EVENTS:
+            machine.sleep(1.0)
+            self._check_orphans()
+            if len(machine.living("app")) < wanted and draw("restart", 2):
+                self._start_application()
+
+    def _start_application(self, after_s: float = 0.0) -> None:
+        self.roles.application(self._script, after_s)
+
+    # -- an application --------------------------------------------------------------------------------------
+
+    def _script(self, process: Process, engine: Engine) -> None:
+        self.busy.add(process.pid)
+        workers = (None, 1, 2, 3)[self.tape.draw("workers", 4)]
+        self.witness.most_workers = max(self.witness.most_workers, workers or 1)
+        self._start(engine, workers)
+        for _ in range(self.tape.draw("steps of an application", 16)):
+            self._do(engine)
+        self.busy.discard(process.pid)
+        self.machine.block(lambda: self.leaving)
+        self._leave(process, engine)
+
+    def _start(self, engine: Engine, workers: int | None) -> None:
+        while True:
+            try:
+                engine.start(ADDRESS, workers)
+            except (AutocronError, OSError):
+                self.model.sometimes["a start fails and says why"] += 1
+                self.machine.sleep(1.0)
+            else:
+                return
+
+    def _do(self, engine: Engine) -> None:
+        what = self.tape.draw("step", 16)
+        if what <= 9:
+            name = self.program.names[self.tape.draw("task", len(self.program.names))]
+            self.register(engine, name, next(self._numbers), DELAYS_S[self.tape.draw("due", len(DELAYS_S))])
+        elif what <= 11:
+            self.machine.sleep(PAUSES_S[self.tape.draw("pause of an application", len(PAUSES_S))])
+        elif what == 12:
+            self._ask(engine)
+        elif what == 13:
+            workers = 1 + self.tape.draw("other workers", 3)
+            self.witness.most_workers = max(self.witness.most_workers, workers)
+            self._start(engine, workers)
+        elif what == 14:
+            self._try(engine.stop)
+            self._start(engine, None)
+        else:
+            self._try(engine.get_results)
+
+    def _try(self, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except AutocronError:
+            self.model.sometimes["a question is not answered, and says why"] += 1
+            if not self.faults.active:
+                raise
+            return None
+
+    def register(self, engine: Engine, name: str, number: int, after_s: float) -> Result[Any] | None:
+        """A call of a task."""
+        process = self.machine.running.process
+        function = self.program.tasks.get(name, self.program.quick)
+        try:
+            result = engine.register(function, name, (number,), {}, after_s=after_s)
+        except StoreError:
+            self.model.sometimes["a registration is refused"] += 1
+            return None
+        if not result.uuid:
+            self.model.sometimes["autocron is not active, the task runs in the caller"] += 1
+            return None
+        id = bytes.fromhex(result.uuid)
+        self.machine.note(self.machine.running.name, f"has registered job {id.hex()[-6:]} ({name.rpartition(':')[2]})")
+        if process.kind == "app":
+            self.accepted[id] = process
+            if engine._settings.blocking and id not in self.model.acknowledged:
+                raise Violation("blocking mode returns when the job is safe", f"{self.model.name(id)} is not")
+        return result
+
+    def _ask(self, engine: Engine) -> None:
+        """Ask after a job of this process."""
+        own = [id for id, process in self.accepted.items() if process is self.machine.running.process]
+        if not own:
+            return
+        id = own[self.tape.draw("job asked for", len(own))]
+        cuts = self.faults.power_cut
+        row = self.model.rows.get(id)
+        found = self._try(lambda: engine.look_up(id))
+        if found is None or self.faults.power_cut != cuts:
+            return
+        stored = found[0]
+        if stored is None:
+            if id not in self.model.pruned:
+                raise Violation("accepted work is not lost", f"{self.model.name(id)} is unknown to the monitor")
+        elif row is not None and row.status in (Status.READY, Status.ERROR) and stored.status != row.status:
+            raise Violation("a result only moves forward", f"{self.model.name(id)} was answered {stored.status}")
+
+    def _leave(self, process: Process, engine: Engine) -> None:
+        how = self.tape.draw("farewell", 3)
+        if how == 2:
+            self.machine.kill(process)
+            self.machine.check()
+        if how == 0:
+            engine.stop()
+        self.clean.add(process.pid)
+
+    # -- all must get well -----------------------------------------------------------------------------------
+
+    def _liveness(self) -> None:
+        machine = self.machine
+        if not machine.living("app"):
+            self._start_application()
+        longest = LONG_S * sum(1 for row in self.model.rows.values() if row.task.endswith("long"))
+        last = max((row.due for row in self.model.rows.values()), default=0.0)
+        limit = machine.clock.monotonic() + RECOVERY_S + longest + max(0.0, last - machine.clock.time())
+        while left := self._what_is_left():
+            if machine.clock.monotonic() > limit:
+                raise Violation("accepted work gets done", "; ".join(left))
+            machine.sleep(2.0)
+            self._check_orphans()
+        if self.program.cron:
+            self._expect_firings()
+        else:
+            self._expect_quiet()
+
+    def _sure(self) -> list[bytes]:
+        """Jobs that cannot have been lost in the memory of a process."""
+        return [
+            id
+            for id, process in self.accepted.items()
+            if not self.faults.power_cut
+            and (process.alive or (process.pid in self.clean and not self.faults.refused))
+        ]
+
+    def _what_is_left(self) -> list[str]:
+        left = self.model.unsettled(self._sure(), self.machine.clock.time() + HORIZON_S)
+        if self.busy & {each.pid for each in self.machine.living("app")}:
+            left.append("an application still goes on")
+        wanted = int(self.disk.store.settings().get("workers", 1))
+        there = [each for each in self.machine.living("worker") if each.role is not None]
+        if len(there) != wanted:
+            left.append(f"{len(there)} workers are there instead of {wanted}")
+        return left
+
+    def _expect_firings(self) -> None:
+        clock = self.machine.clock
+        begin = clock.time()
+        self.machine.sleep(200.0)
+        self._check_left()
+        entry = self.program.cron[0]
+        first = int(begin // 60 + 1) * 60
+        for at in range(first, int(clock.time()), 60):
+            if (entry.key, float(at)) not in self.model.firings and float(at) > begin:
+                raise Violation("one firing per fire time", f"{entry.key} was not fired {at - begin:.0f} s after all was well")
+
+    def _check_left(self) -> None:
+        for _ in range(30):
+            left = self._what_is_left()
+            if not left:
+                return
+            self.machine.sleep(1.0)
+        raise Violation("accepted work gets done", "; ".join(left))
+
+    def _expect_quiet(self) -> None:
+        if self.disk.store.next_prune() is not None and self.disk.store.settings().get("ttl_s", 1800.0) < QUIET_S:
+            self.machine.sleep(10.0)
+            if any(row.status in (3, 4) for row in self.model.rows.values()):
+                raise Violation("results are removed when their time is over", f"{len(self.model.rows)} are left")
+        if self.disk.store.next_prune() is not None and self.disk.store.next_prune() < self.machine.clock.time() + QUIET_S:  # type: ignore[operator]
+            return
+        self.machine.sleep(1.0)  # what has just been resumed says so
+        events, writes = self.machine.events, self.disk.writes
+        self.machine.sleep(QUIET_S)
+        if self.machine.events - events > 1 or self.disk.writes != writes:
+            woke = sorted({who for at, who, _ in self.machine.trace if at > self.machine.clock.monotonic() - QUIET_S})
+            raise Violation("an idle system is quiet", f"{', '.join(woke)} woke up with nothing to do")
+
+    def _check_orphans(self) -> None:
+        if found := self.witness.outliving():
+            if any(each.paused_until > self.machine.clock.monotonic() for each in self.machine.living()):
+                return
+            raise Violation("nothing outlives the application", "; ".join(found))
+
+    def _farewell(self) -> None:
+        machine = self.machine
+        self.leaving = True
+        limit = machine.clock.monotonic() + GONE_S + self.witness.grace_s
+        while others := [each.name for each in machine.living() if each.kind != "operator"]:
+            if machine.clock.monotonic() > limit:
+                raise Violation("nothing outlives the application", f"{', '.join(others)} still live")
+            machine.sleep(1.0)
+            self._check_orphans()
+        for row in self.disk.rows().values():
+            if row.status == Status.PROCESSING:
+                raise Violation("a clean end leaves no claim", f"{self.model.name(row.id)} is still claimed")
+
+
