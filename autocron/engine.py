@@ -244,17 +244,22 @@ class Engine:
         interface = self._world()
         link.send((messages.HELLO, messages.PROTOCOL, self._spec(), workers))
         while (now := interface.clock.monotonic()) < until:
+            welcomed = False
             for event in interface.spawner.wait([link], interface.clock.time() + until - now):
                 if isinstance(event, Message) and event.body[0] == messages.WELCOME:
                     _, settings, self._pickle_allowed = event.body
                     self._take_settings(settings)
-                    return True
-                if isinstance(event, Message) and event.body[0] == messages.REFUSED:
+                    welcomed = True
+                elif isinstance(event, Message) and event.body[0] == messages.CHANGED:
+                    self._take_settings(event.body[1])
+                elif isinstance(event, Message) and event.body[0] == messages.REFUSED:
                     link.close()
                     raise StoreError(*event.body[1:])
-                if isinstance(event, Closed):
+                elif isinstance(event, Closed):  # it may have died right behind its welcome, and says so only once
                     link.close()
                     return False
+            if welcomed:
+                return True
         link.close()
         return False
 

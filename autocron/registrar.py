@@ -158,7 +158,7 @@ class Registrar:
     def _until(self) -> float | None:
         if self._streaming:
             return self.interface.clock.time() + LINGER_S
-        if self.link is not None and not (self.trouble and self._returned):
+        if self.link is not None and not self._returned:
             return None
         now = self.interface.clock.monotonic()
         return self.interface.clock.time() + max(0.0, self._retry_at - now)

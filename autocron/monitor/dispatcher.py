@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .. import messages
 from ..errors import StoreError, StoreFull
@@ -44,6 +44,16 @@ CLAIM_MOST: Final = 5_000
 RETRY_S: Final = 1.0
 
 
+class _Group(NamedTuple):
+    """Registrations that came together and are acknowledged together."""
+
+    channel: Channel
+    number: int
+    again: bool  # they may have been stored before
+    jobs: list[Job]
+    is_worker: bool  # who sent them
+
+
 class Dispatcher:
     """Moves jobs between the store and the workers."""
 
@@ -59,7 +69,7 @@ class Dispatcher:
         self.next_due: float | None = store.next_due()
         self._trouble: StoreError | None = None  # why the store took nothing when it was last tried
         self._retry_at: float | None = None  # monotonic; not None: leave the store alone until then
-        self._groups: list[tuple[Channel, int, bool, list[Job]]] = []
+        self._groups: list[_Group] = []
         self._stored: list[tuple[Channel, int]] = []
         self._outcomes: list[Outcome] = []
         self._durations: dict[str, float] = {}
@@ -68,7 +78,8 @@ class Dispatcher:
 
     def register(self, channel: Channel, group: int, again: bool, rows: list[Any]) -> None:
         """A peer hands over jobs."""
-        self._groups.append((channel, group, again, [Job._make(row) for row in rows]))
+        is_worker = channel in self.pool.members
+        self._groups.append(_Group(channel, group, again, [Job._make(row) for row in rows], is_worker))
 
     def add(self, now: float) -> None:
         """Store what was registered, all groups in one transaction where possible."""
@@ -82,10 +93,10 @@ class Dispatcher:
         direct = not self.paused and len(self.ready) < READY_MOST and not self._is_due(now)
         fresh: list[Job] = []
         waiting: list[Job] = []
-        for _, _, again, jobs in self._groups:
-            for job in jobs:
+        for group in self._groups:
+            for job in group.jobs:
                 # What may have been stored before may have run before: the store decides.
-                (fresh if direct and not again and job.due <= now else waiting).append(job)
+                (fresh if direct and not group.again and job.due <= now else waiting).append(job)
         try:
             if waiting:
                 self.interface.call(MONITOR_ADD, self.store.add, waiting, token=0)
@@ -97,21 +108,22 @@ class Dispatcher:
             self._note(error)
             self._refuse_waiting()
             return
-        self._stored += [(channel, group) for channel, group, _, _ in self._groups]
+        self._stored += [(group.channel, group.number) for group in self._groups]
         self._groups.clear()
         self._trouble = None
 
     def _refuse_waiting(self) -> None:
         """Applications keep what is not stored and send it again; a worker's registrations wait here."""
+        error = self._trouble
+        assert error is not None
         kept = []
-        for each in self._groups:
-            channel, group, _, _ = each
-            if channel in self.pool.members:
-                kept.append(each)
+        for group in self._groups:
+            if group.is_worker:  # even if it has gone: what its job has registered comes before the job's outcome
+                kept.append(group._replace(again=True))
             else:
-                error = self._trouble
-                assert error is not None
-                channel.send((messages.UNSTORED, group, isinstance(error, StoreFull), error.path, error.reason))
+                group.channel.send(
+                    (messages.UNSTORED, group.number, isinstance(error, StoreFull), error.path, error.reason)
+                )
         self._groups = kept
 
     def acknowledge(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ..errors import StoreError
 from ..interface import Channel, Interface, Store
-from ..job import Entry, Firing, Job
+from ..job import Entry, EntryState, Firing, Job
 from ..labels import MONITOR_FIRE
 from ..payload import NO_ARGUMENTS
 from ..schedule import Schedule
@@ -34,6 +34,7 @@ class Scheduler:
         self.token = token
         self.next_at: float | None = None  # wall time
         self._known = {each.key: each for each in store.entries()}
+        self._unstored: dict[str, EntryState] = {}
         self._announced: dict[Channel, list[Entry]] = {}
         self._entries: dict[str, Entry] = {}
         self._schedules: dict[str, Schedule] = {}
@@ -67,20 +68,31 @@ class Scheduler:
         spec = f"{entry.crontab} {entry.tz}".rstrip()
         state = self._known.get(entry.key)
         if state is None or state.spec != spec:
-            last = now  # new or edited: from now on
-            try:
-                self.store.set_entry(entry.key, spec, last)
-            except StoreError as error:
-                logger.error("the entry %s cannot be stored: %s", entry.key, error)
-        else:
-            last = state.last_fire
+            state = EntryState(entry.key, spec, now, state.last_job if state else b"")  # new or edited: from now on
+            self._known[entry.key] = state
+            self._unstored[entry.key] = state
+            self._store_entries()
+        last = state.last_fire
         self._entries[entry.key] = entry
         self._schedules[entry.key] = schedule
         self._next[entry.key] = schedule.next_fire(max(last, now - entry.catch_up_s - ON_TIME_S))
 
+    def _store_entries(self) -> bool:
+        """Whether all entries are stored; one that is not cannot be fired."""
+        try:
+            for key, state in list(self._unstored.items()):
+                self.store.set_entry(key, state.spec, state.last_fire)
+                del self._unstored[key]
+        except StoreError as error:
+            logger.error("an entry cannot be stored: %s; trying again", error)
+        return not self._unstored
+
     def _plan(self) -> None:
         waiting = set(self._queued.values())
-        self.next_at = min((at for key, at in self._next.items() if key not in waiting), default=None)
+        times = [at for key, at in self._next.items() if key not in waiting]
+        if self._unstored:
+            times.append(self.interface.clock.time() + RETRY_S)
+        self.next_at = min(times, default=None)
 
     def keys(self) -> list[str]:
         """The entries that fire, because a linked application has them."""
@@ -96,6 +108,9 @@ class Scheduler:
     def fire(self, now: float) -> list[Job]:
         """The jobs of all fire times up to now, claimed for being dispatched."""
         if self.next_at is None or now < self.next_at:
+            return []
+        if not self._store_entries():
+            self.next_at = now + RETRY_S
             return []
         firings = []
         following = {}

@@ -1,8 +1,8 @@
 """What can go wrong, and the swarm: each seed has a menu of its own, with rates of its own.
 
-A run in which everything fails all the time finds little, because nothing ever gets far. So a seed enables some kinds of
-faults, bounds their number, and often aims at one particular point. All that concerns only how a tape comes about; a
-tape that is played again has its faults where it has them.
+A run in which everything fails all the time finds little, because nothing ever gets far. So a seed enables some kinds
+of faults, bounds their number, and often aims at one particular point. All that concerns only how a tape comes about;
+a tape that is played again has its faults where it has them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Watches a run and tells the oracle: who says what, who runs what, who dies. The promises are checked as things happen."""
+"""Watches a run and tells the oracle: who says what, who runs what, who dies. Promises are checked as things happen."""
 
 from __future__ import annotations
 

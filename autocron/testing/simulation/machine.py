@@ -2,8 +2,8 @@
 
 A thread of a simulated process is an *actor*. Exactly one runs; at every call at the seam it passes a *point*, where a
 fault may strike and another actor may go on. When nobody can run, the clock jumps to the next moment at which somebody
-can. Killing is a gate: the next call of a dead process raises `Killed`, and so does every later one, without effect. Its
-`finally` blocks run, but the world is out of their reach, as after SIGKILL.
+can. Killing is a gate: the next call of a dead process raises `Killed`, and so does every later one, without effect.
+Its `finally` blocks run, but the world is out of their reach, as after SIGKILL.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ...run import Interrupted
 from ..clock import FakeClock
 from .switcher import Strand, Switcher
 from .tape import Tape
-from .wires import Bell, End, Listener, Mutex
+from .wires import End, Listener, Mutex
 
 START: Final = 1_800_000_000.0  # the wall clock of every run begins here
 EVENT_S: Final = 0.00001  # nothing takes no time
@@ -99,7 +99,7 @@ class Process:
         self.parent = parent
         self.pid = next(machine.pids)
         self.name = f"{kind}{self.pid}"
-        self.random = Random(f"{machine.seed} {self.name}")  # noqa: S311 - it is to be foreseeable
+        self.random = Random(f"{machine.seed} {self.name}")
         self.alive = True
         self.born = machine.clock.monotonic()
         self.died: float | None = None

@@ -1,6 +1,6 @@
 """The oracle: what must hold of jobs, as plain dictionaries. It knows nothing of SQL, processes or time.
 
-    absent ──add──▶ waiting ⇄ processing ──▶ ready | error ──prune──▶ absent
+absent ──add──▶ waiting ⇄ processing ──▶ ready | error ──prune──▶ absent
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .machine import Violation
 
 WAITING, PROCESSING = Status.WAITING.value, Status.PROCESSING.value
 FINAL: Final = (Status.READY.value, Status.ERROR.value)
-MOVES: Final = {
+MOVES: Final[dict[int | None, set[int | None]]] = {
     None: {WAITING, PROCESSING},
     WAITING: {PROCESSING, WAITING},
     PROCESSING: {WAITING, PROCESSING, *FINAL},
@@ -121,6 +121,7 @@ class Model:
                 raise Violation("accepted work is not lost", f"{self.name(id)} was acknowledged before a power cut")
         self.sometimes["a power cut takes back what was not synced"] += rows != self.rows
         self.rows = rows
+        self.acknowledged.intersection_update({*rows, *self.pruned})
         self.pruned.difference_update(rows)
         self.firings = {(row.entry, row.due): row.id for row in rows.values() if row.entry}
         for runs in self.runs.values():
@@ -197,4 +198,4 @@ class Model:
     def name(self, id: bytes) -> str:
         """A job in the words of a report."""
         row = self.rows.get(id)
-        return f"job {id.hex()[-6:]}" + (f" ({row.task.rpartition(':')[2]})" if row is not None else "")
+        return f"job {id.hex()[8:18]}" + (f" ({row.task.rpartition(':')[2]})" if row is not None else "")

@@ -40,7 +40,7 @@ class Program:
                 self.tick,
             )
         }
-        self.names = [*self.tasks][:-1] + ["simulated:missing"]
+        self.names = [*(each for each in self.tasks if each != TICK), "simulated:missing"]
 
     def resolve(self, address: str) -> Callable[..., Any]:
         if address not in self.tasks:
@@ -121,6 +121,6 @@ class Program:
         found = payload.decode(row.result, allow_pickle=False) if row.result else None
         if found != expected:
             return f"has the result {found!r} instead of {expected!r}"
-        if lost := [id.hex()[-6:] for id in sorted(self.nested.get(row.id, ())) if not is_stored(id)]:
+        if lost := [id.hex()[8:18] for id in sorted(self.nested.get(row.id, ())) if not is_stored(id)]:
             return f"is done, and what it had registered is lost: {', '.join(lost)}"
         return ""

@@ -1,8 +1,8 @@
 """All chance of a run is one tape of labelled numbers.
 
 Each label has a sequence of its own, so taking one number away leaves all others where they are: a crash that the
-shrinker removes does not turn the schedule behind it into another one. A number that is not on the tape is 0, and 0 is
-always the plain choice: no fault, go on with the same actor, the smallest workload. An empty tape is an undisturbed run.
+shrinker removes does not turn the schedule behind it into another one. A number that is not on the tape is 0, and 0
+is always the plain choice: no fault, go on with the same actor, the smallest workload. An empty tape is a calm run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Entry(NamedTuple):
     """One number that is not the plain choice."""
 
     label: str
-    index: int
+    nth: int
     value: int
 
 
@@ -70,8 +70,8 @@ NOTHING: Final[dict[int, int]] = {}
 def numbers_of(entries: Sequence[Entry]) -> Numbers:
     """The numbers of a tape with just these entries."""
     numbers: Numbers = {}
-    for label, index, value in entries:
-        numbers.setdefault(label, {})[index] = value
+    for label, nth, value in entries:
+        numbers.setdefault(label, {})[nth] = value
     return numbers
 
 

@@ -92,15 +92,14 @@ class View:
             events.append(Stop())
         for each in due:
             events += each.events()
-        for exit in process.exits[:]:
-            if exit.channel not in due:
-                pass  # nobody listens to its channel any more
-            elif exit.channel.inbox:  # type: ignore[attr-defined]
-                continue  # a finished outcome is still in the channel: read to the end first
-            process.exits.remove(exit)
-            exit.channel.close()
-            self._begun[exit.channel] = _emptied(exit.channel)
-            events.append(exit)
+        for ended in process.exits[:]:
+            end = cast("wires.End", ended.channel)
+            if end in due and end.inbox:
+                continue  # a finished outcome is still in the channel: it is read to the end first
+            process.exits.remove(ended)
+            end.close()
+            self._begun[end] = _emptied(end)
+            events.append(ended)
         return events
 
     def kill(self, channel: Channel) -> None:
@@ -157,9 +156,9 @@ class View:
             actor.label = label
 
 
-def _emptied(channel: Channel) -> bytes | None:
+def _emptied(end: wires.End) -> bytes | None:
     """What the slot of a dead worker says; it is free for the next one then."""
-    worker = cast("wires.End", channel).peer.owner
+    worker = end.peer.owner
     assert worker is not None
     begun, worker.begun = worker.begun, None
     return begun

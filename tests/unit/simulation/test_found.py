@@ -1,0 +1,57 @@
+"""What the simulator has found: each bug as the shortest tape that showed it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from autocron.testing.simulation.faults import BUSY, CRASH, FULL, KILL
+from autocron.testing.simulation.run import Verdict, run
+from autocron.testing.simulation.switcher import Switcher
+from autocron.testing.simulation.tape import Numbers
+
+
+@pytest.fixture(name="switcher", scope="module")
+def fixture_switcher() -> Iterator[Switcher]:
+    switcher = Switcher()
+    yield switcher
+    switcher.close()
+
+
+def holds(numbers: Numbers, switcher: Switcher) -> Verdict:
+    verdict = run(0, numbers, switcher=switcher)
+    assert verdict.story, "the tape strikes nowhere any more: write it anew"
+    assert verdict.failure is None, f"{verdict.failure}\n" + "\n".join(verdict.story)
+    return verdict
+
+
+def test_a_monitor_that_dies_right_behind_its_welcome_is_noticed(switcher: Switcher) -> None:
+    """design 2, self-healing: its welcome and its end come in one wait; the end is told only once."""
+    holds({"monitor.spawn.before": {0: CRASH}, "steps of an application": {0: 1}}, switcher)
+
+
+def test_an_entry_that_could_not_be_stored_at_first_fires_later(switcher: Switcher) -> None:
+    """contract 2: a disk that was full for a moment silences no entry."""
+    holds({"cron": {0: 1}, "disk store.set_entry": {0: FULL}}, switcher)
+
+
+def test_what_a_job_has_registered_is_kept_although_its_worker_has_gone_and_the_disk_refuses(
+    switcher: Switcher,
+) -> None:
+    """design 2: a job is not recorded as done without what it has registered."""
+    numbers = {
+        "steps of an application": {0: 11},
+        "step": {0: 13, 7: 10, 9: 12},
+        "due": {0: 3, 1: 3},
+        "task": {2: 6},
+        "disk monitor.add": {5: BUSY},
+        "worker.run.after": {0: KILL},
+    }
+    holds(numbers, switcher)
+
+
+def test_refused_registrations_are_sent_again_although_others_were_acknowledged_meanwhile(switcher: Switcher) -> None:
+    """design 1: an acknowledgement of one group says nothing about the one that was refused."""
+    numbers = {"steps of an application": {0: 8}, "step": {1: 12, 4: 12, 6: 10}, "disk monitor.sync": {2: BUSY}}
+    holds(numbers, switcher)
