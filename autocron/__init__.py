@@ -12,8 +12,7 @@ Importing does nothing else: no thread, no file, no process, no signal handler.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # type checkers know the name; importing typing would take ten times as long as all the rest
 if TYPE_CHECKING:
     from .decorators import cron as cron
     from .decorators import delay as delay
@@ -56,15 +55,17 @@ _WHERE = {
 __all__ = [*_WHERE, "__version__"]
 
 
-def __getattr__(name: str) -> Any:
-    """Public names are loaded when they are first used."""
-    if name not in _WHERE:
-        raise AttributeError(f"module 'autocron' has no attribute {name!r}; public names are: {', '.join(__all__)}")
-    from importlib import import_module  # noqa: PLC0415
+if not TYPE_CHECKING:  # else a misspelt name would pass the type checker
 
-    value = getattr(import_module(f".{_WHERE[name]}", __name__), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        """Public names are loaded when they are first used."""
+        if name not in _WHERE:
+            raise AttributeError(f"module 'autocron' has no attribute {name!r}; public names are: {', '.join(__all__)}")
+        from importlib import import_module  # noqa: PLC0415
+
+        value = getattr(import_module(f".{_WHERE[name]}", __name__), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
