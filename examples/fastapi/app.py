@@ -26,10 +26,9 @@ PAGE = """<!doctype html>
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Start with the application, and end with it."""
+    """Start with the application; it ends with it by itself."""
     await run_in_threadpool(autocron.start, "fastapi-example.db", workers=2)
     yield
-    await run_in_threadpool(autocron.stop)
 
 
 app = FastAPI(lifespan=lifespan)

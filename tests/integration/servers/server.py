@@ -16,7 +16,7 @@ import httpx
 from cells import Cell
 from processes import PATIENCE_S, Process, World, eventually
 
-from autocron.system.tree import process
+from autocron.system.tree import PROC, process
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SLEEP = "time.sleep(1)"  # what the examples do for work
@@ -171,6 +171,17 @@ class Server:
     def children(self) -> list[Process]:
         """All of the server but the process that was started."""
         return [each for each in self.processes() if each.pid != self.pid]
+
+    def serving(self) -> list[Process]:
+        """Its children that run the application: a reloader replaces them."""
+        return [each for each in self.children() if b"resource_tracker" not in _command_of(each)]
+
+
+def _command_of(target: Process) -> bytes:
+    try:
+        return (PROC / str(target.pid) / "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def free_port() -> int:

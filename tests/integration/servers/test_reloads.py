@@ -1,0 +1,41 @@
+"""Changed code: whatever reloads the server, new jobs run the new code, and running jobs end as they began."""
+
+from __future__ import annotations
+
+import pytest
+from cells import CELLS, Cell
+from processes import World, await_deaths, eventually
+from server import Site, await_whole
+
+from autocron.payload import decode
+
+
+@pytest.mark.parametrize("cell", [each for each in CELLS if each.reloads], ids=lambda cell: cell.name)
+def test_new_jobs_run_the_new_code(cell: Cell, world: World) -> None:
+    """Contract 6: applications that are reloaded work as if autocron were not there."""
+    site = Site(world, cell.example)
+    world.configure(grace_s=60)  # however long the reloader takes to start the next process on a busy machine
+    server = site.serve(cell)
+    server.order("first")
+    server.await_text("report for first")
+    world.shut("held")
+    server.order("held")
+    world.hear("begun")
+    for old, new in (("", "second "), ("second ", "third ")):
+        reloaded = server.serving()
+        site.edit(f'f"{old}report', f'f"{new}report')
+        await_deaths(reloaded)
+        server.await_up()
+        server.order(f"number {new}")
+        server.await_text(f"{new}report for number {new}")
+    world.open("held")
+    eventually(lambda: all(each.result for each in world.stored() if not each.entry), server.stderr)
+    expected = [
+        "report for first",
+        "report for held",
+        "second report for number second ",
+        "third report for number third ",
+    ]
+    assert [decode(each.result, allow_pickle=False) for each in world.stored() if not each.entry] == expected
+    assert not [note for note in world.notes() if note.startswith("begun")]
+    await_whole(world)
