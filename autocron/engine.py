@@ -76,7 +76,7 @@ class Engine:
         with self._mutex:
             if self._registrar is not None:
                 return self._start_again(address, workers)
-            link, spawned = self._link(address, workers, START_S)
+            link, spawned = self._link(address, workers, START_S, create=True)
             if link is None:
                 # Somebody's monitor is there and does not answer: what we register waits, and is not lost.
                 logger.warning("the monitor of %s does not answer; is it stopped?", address)
@@ -134,8 +134,8 @@ class Engine:
         encoded = payload.encode_call(args, dict(kwargs), allow_pickle=self._pickle_allowed, names=names)
         now = registrar.interface.clock.time()
         job = Job(self._new_id(now), address, encoded, now + after_s if due is None else due)
-        if registrar.trouble is not None:
-            raise registrar.trouble
+        if (refusal := registrar.refusal()) is not None:
+            raise refusal
         registrar.add(job, blocking=self._settings.blocking)
         return Result(func=function, args=args, kwargs=kwargs, uuid=job.id.hex())
 
@@ -215,7 +215,9 @@ class Engine:
     def _relink(self) -> Channel | None:
         return self._link(self._address, None, RELINK_S)[0]
 
-    def _link(self, address: str, workers: int | None, within_s: float) -> tuple[Channel | None, bool]:
+    def _link(
+        self, address: str, workers: int | None, within_s: float, *, create: bool = False
+    ) -> tuple[Channel | None, bool]:
         """A welcomed link, and whether a monitor had to be started for it; None if nobody answers in time."""
         interface = self._world()
         until = interface.clock.monotonic() + within_s
@@ -233,7 +235,7 @@ class Engine:
                     if spawns == SPAWNS:
                         raise StoreError(address, "its monitor ends at once; see its messages on stderr")
                     spawns += 1
-                    spec = {"log_level": logging.getLogger("autocron").getEffectiveLevel()}
+                    spec = {"log_level": logging.getLogger("autocron").getEffectiveLevel(), "create": create}
                     link = interface.call(APP_SPAWN, interface.spawner.spawn, "monitor", address, spec)
                 if self._is_welcomed(link, workers, until):
                     return link, spawned

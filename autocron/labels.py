@@ -29,6 +29,7 @@ MONITOR_SETTLE: Final = Label("monitor.settle")
 MONITOR_RELEASE: Final = Label("monitor.release")
 MONITOR_FIRE: Final = Label("monitor.fire")
 MONITOR_PRUNE: Final = Label("monitor.prune")
+MONITOR_TIDY: Final = Label("monitor.tidy")
 MONITOR_DRAIN: Final = Label("monitor.drain")
 
 WORKER_RUN: Final = Label("worker.run")

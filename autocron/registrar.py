@@ -87,6 +87,16 @@ class Registrar:
         if blocking:
             self._await_safe(job)
 
+    def refusal(self) -> StoreError | None:
+        """Why a registration would be refused now; after a while the next one tries, if none is left to try with."""
+        trouble = self.trouble
+        if trouble is None:
+            return None
+        if self.link is not None and self.is_idle() and self.interface.clock.monotonic() >= self._retry_at:
+            self.trouble = None
+            return None
+        return type(trouble)(trouble.path, trouble.reason)  # a new one: each raise lengthens the traceback of the old
+
     def nudge(self) -> None:
         """There is something to send."""
         if self._relink is None:
@@ -101,7 +111,7 @@ class Registrar:
             for jobs in (self._returned, self._pending):
                 if job in jobs:
                     jobs.remove(job)  # the caller is told that it was refused, so it must not run later
-            raise self.trouble
+            raise type(self.trouble)(self.trouble.path, self.trouble.reason)
 
     def ask(self, question: str, argument: object = None) -> Any:
         """The monitor's answer; AutocronError if there is none."""

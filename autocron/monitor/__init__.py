@@ -5,6 +5,7 @@
     scheduler      due fire times become jobs, once each
     pool           workers: spawned, replaced, resized, ended
     pruner         results whose time is over
+    tidier         housekeeping of the store while it is idle
 
 `Monitor.step` is one pass over what has happened. It is the only writer of the store, and never waits for a peer.
 """
@@ -13,10 +14,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Final
+from contextlib import suppress
+from typing import Final, TypeVar
 
 from .. import messages
-from ..errors import StoreError
+from ..errors import StoreBusy, StoreError
 from ..interface import Body, Channel, Closed, Connected, Exited, Interface, Listener, Message, Source, Stop, Store
 from ..labels import MONITOR_DRAIN, MONITOR_LISTEN, MONITOR_OPEN, MONITOR_RESCUE
 from ..settings import Settings
@@ -25,9 +27,13 @@ from .dispatcher import Dispatcher
 from .pool import Pool
 from .pruner import Pruner
 from .scheduler import Scheduler
+from .tidier import Tidier
 
 logger = logging.getLogger("autocron.monitor")
 
+T = TypeVar("T")
+
+ATTEMPTS: Final = 40  # to open a database that is locked; the store waits a little in each
 UNSETTLED_S: Final = 2.0  # at the end, for a store that takes nothing: outcomes not stored mean one more run
 
 
@@ -39,6 +45,7 @@ class Monitor:
     dispatcher: Dispatcher
     scheduler: Scheduler
     pruner: Pruner
+    tidier: Tidier
 
     def __init__(
         self,
@@ -72,17 +79,18 @@ class Monitor:
             if self._listener is None:
                 self._first.close()  # the application finds the other one
                 return False
-            store = self._store = interface.call(MONITOR_OPEN, interface.open_store, self.address)
+            store = self._store = _patiently(lambda: interface.call(MONITOR_OPEN, interface.open_store, self.address))
             settings = Settings.from_stored(store.settings())
             token = interface.random.getrandbits(62) | 1
             begun = interface.spawner.orphans()
-            rescued = interface.call(MONITOR_RESCUE, store.rescue, begun, token=token)
+            rescued = _patiently(lambda: interface.call(MONITOR_RESCUE, store.rescue, begun, token=token))
             self.pool = Pool(interface, self.address)
             self.applications = Applications(interface, store, self.pool, settings)
             self.dispatcher = Dispatcher(interface, store, self.pool, token)
             self.scheduler = Scheduler(interface, store, token)
             self.applications.announced = self.scheduler.keys
             self.pruner = Pruner(interface, store)
+            self.tidier = Tidier(interface, store)
         except StoreError as error:
             self._first.send((messages.REFUSED, error.path, error.reason))
             return False
@@ -111,6 +119,9 @@ class Monitor:
             self.pruner.settled(now, self.applications.settings.ttl_s)
         self.pool.keep()
         self.pruner.prune(now)
+        self.tidier.tidy()
+        if dispatcher.is_displaced:
+            self._drain("another file is in the place of its database")
         return not self._is_finished()
 
     def close(self) -> None:
@@ -127,7 +138,7 @@ class Monitor:
         return [self._listener, *self.applications.linked, *self.pool.members]
 
     def _until(self) -> float | None:
-        monotonic = (self.dispatcher.next_at(), self.pool.next_at(), self._drained_at)
+        monotonic = (self.dispatcher.next_at(), self.pool.next_at(), self.tidier.next_at, self._drained_at)
         wall = (
             self.dispatcher.next_claim(),
             None if self.dispatcher.paused else self.scheduler.next_at,
@@ -258,7 +269,19 @@ class Monitor:
         if self._drained_at is None or self.pool.members:
             return False
         self.dispatcher.release_ready()
-        if self.dispatcher.is_settled() or self.interface.clock.monotonic() >= self._drained_at:
+        if (
+            self.dispatcher.is_settled()
+            or self.dispatcher.is_displaced
+            or self.interface.clock.monotonic() >= self._drained_at
+        ):
             logger.info("gone")
             return True
         return False
+
+
+def _patiently(function: Callable[[], T]) -> T:
+    """Another program may hold the database locked for a while."""
+    for _ in range(ATTEMPTS - 1):
+        with suppress(StoreBusy):
+            return function()
+    return function()

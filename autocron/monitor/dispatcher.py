@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from .. import messages
-from ..errors import StoreError, StoreFull
+from ..errors import StoreBusy, StoreError, StoreFull, StoreReplaced
 from ..interface import Channel, Interface, Store
 from ..job import Job, Outcome, Status
 from ..labels import (
@@ -42,6 +42,7 @@ READY_MOST: Final = 10_000  # claimed and not dispatched
 READY_LEAST: Final = 1_000
 CLAIM_MOST: Final = 5_000
 RETRY_S: Final = 1.0
+BUSY_S: Final = 0.1  # another program holds the database locked; the store itself has waited a little
 
 
 class _Group(NamedTuple):
@@ -67,6 +68,7 @@ class Dispatcher:
         self.admits: Callable[[Job], bool] | None = None  # dispatch only these jobs
         self.ready: deque[Job] = deque()
         self.next_due: float | None = store.next_due()
+        self.is_displaced = False  # another file is in the place of the database
         self._trouble: StoreError | None = None  # why the store took nothing when it was last tried
         self._retry_at: float | None = None  # monotonic; not None: leave the store alone until then
         self._groups: list[_Group] = []
@@ -114,6 +116,8 @@ class Dispatcher:
 
     def _refuse_waiting(self) -> None:
         """Applications keep what is not stored and send it again; a worker's registrations wait here."""
+        if isinstance(self._trouble, StoreBusy):
+            return  # a lock only delays, so there is nothing to tell
         error = self._trouble
         assert error is not None
         kept = []
@@ -331,7 +335,8 @@ class Dispatcher:
         if self._trouble is None:
             logger.error("%s; trying again", error)
         self._trouble = error
-        self._retry_at = self.interface.clock.monotonic() + RETRY_S
+        self.is_displaced = isinstance(error, StoreReplaced)
+        self._retry_at = self.interface.clock.monotonic() + (BUSY_S if isinstance(error, StoreBusy) else RETRY_S)
 
 
 def _load(member: Member) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 
 from ..interface import Interface
@@ -10,11 +11,14 @@ from .clock import SystemClock
 from .processes import Processes
 
 
-def real_interface(spawner: Processes | None = None) -> Interface:
-    """The world as it is, for an application or (with its spawner) for one of our processes."""
+def real_interface(spawner: Processes | None = None, *, create: bool = False) -> Interface:
+    """The world as it is, for an application or (with its spawner) for one of our processes.
+
+    `create`: a missing database is made. Only `start` wants that: one that went missing is not silently replaced.
+    """
     return Interface(
         clock=SystemClock(),
         spawner=spawner or Processes(),
-        open_store=open_store,
+        open_store=functools.partial(open_store, create=create),
         random=random.SystemRandom(),
     )

@@ -29,7 +29,7 @@ def main(role: str, fd: str, address: str, *more: str) -> None:
     sock = socket.socket(fileno=int(fd))
     sock.set_inheritable(False)
     if role == "monitor":
-        run_monitor(sock, address)
+        run_monitor(sock, address, create="create" in more)
     else:
         run_worker(sock, address, *map(int, more))
 
@@ -46,7 +46,7 @@ def set_up_logging(level: int) -> None:
     logger.propagate = False
 
 
-def run_monitor(sock: socket.socket, address: str) -> None:
+def run_monitor(sock: socket.socket, address: str, *, create: bool) -> None:
     """The monitor process."""
     from ..monitor import Monitor  # noqa: PLC0415
     from . import real_interface  # noqa: PLC0415 - a worker does not need what a monitor needs
@@ -57,7 +57,7 @@ def run_monitor(sock: socket.socket, address: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     spawner = MonitorProcesses()
-    monitor = Monitor(real_interface(spawner), address, peer_channel(sock), on_level=set_up_logging)
+    monitor = Monitor(real_interface(spawner, create=create), address, peer_channel(sock), on_level=set_up_logging)
     try:
         monitor.run()
     except BaseException:

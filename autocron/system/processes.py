@@ -55,7 +55,13 @@ class Processes:
         ours, theirs = socket.socketpair()
         with theirs:
             pid = self._start(
-                [_executable(), "-I", "-S"], role, theirs.fileno(), address, start_new_session=True, cwd="/"
+                [_executable(), "-I", "-S"],
+                role,
+                theirs.fileno(),
+                address,
+                *(("create",) if spec.get("create") else ()),
+                start_new_session=True,
+                cwd="/",
             )
         channel = SocketChannel(ours, pid)
         self._monitors[channel] = pid

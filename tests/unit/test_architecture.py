@@ -34,6 +34,7 @@ MONITOR = {
     "monitor.scheduler",
     "monitor.pool",
     "monitor.pruner",
+    "monitor.tidier",
 }
 
 # Each file of the middle, and what of the package it may import. What is not here may not be in the middle.
