@@ -108,6 +108,8 @@ class GatedStore:
     what it has written.
     """
 
+    written = 0  # in memory there is nothing to tidy
+
     def __init__(self, disk: Disk, process: Process, trouble: Trouble, path: str) -> None:
         self._disk = disk
         self._process = process
