@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from . import messages, payload
 from .errors import AutocronError, StoreError, TaskError
-from .interface import Channel, Closed, Interface, Message
+from .interface import Channel, Clock, Closed, Interface, Message
 from .job import Entry, Job, Status, Stored
 from .labels import APP_CONNECT, APP_SPAWN
 from .registrar import Registrar
@@ -361,7 +361,12 @@ def pop(engine: Engine) -> None:
 
 def now() -> datetime:
     """The time by the clock of the current engine, UTC; in a test, the time that the test has set."""
-    return datetime.fromtimestamp(current()._world().clock.time(), UTC)
+    return moment_of(current()._world().clock)
+
+
+def moment_of(clock: Clock) -> datetime:
+    """What a clock shows, UTC."""
+    return datetime.fromtimestamp(clock.time(), UTC)
 
 
 def start(database_file: str | Path, workers: int | None = None) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import inf, nextafter
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
@@ -30,6 +31,13 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that only grow: for timeouts, backoff and grace. Never stored."""
+
+
+def wall_at(clock: Clock, monotonic: float) -> float:
+    """The wall time of a monotonic one; rounded up, so that who wakes up then is not a moment too early."""
+    offset = clock.time() - clock.monotonic()
+    wall = monotonic + offset
+    return wall if wall - offset >= monotonic else nextafter(wall, inf)
 
 
 class Source(Protocol):

@@ -19,7 +19,20 @@ from typing import Final, TypeVar
 
 from .. import messages
 from ..errors import StoreBusy, StoreError
-from ..interface import Body, Channel, Closed, Connected, Exited, Interface, Listener, Message, Source, Stop, Store
+from ..interface import (
+    Body,
+    Channel,
+    Closed,
+    Connected,
+    Exited,
+    Interface,
+    Listener,
+    Message,
+    Source,
+    Stop,
+    Store,
+    wall_at,
+)
 from ..labels import MONITOR_DRAIN, MONITOR_LISTEN, MONITOR_OPEN, MONITOR_RESCUE
 from ..settings import Settings
 from .applications import Applications
@@ -145,9 +158,7 @@ class Monitor:
             self.pruner.next_at,
         )
         times = [each for each in wall if each is not None]
-        if any(each is not None for each in monotonic):
-            offset = self.interface.clock.time() - self.interface.clock.monotonic()
-            times += [each + offset for each in monotonic if each is not None]
+        times += [wall_at(self.interface.clock, each) for each in monotonic if each is not None]
         return min(times, default=None)
 
     def _handle(self, event: object) -> None:

@@ -16,42 +16,72 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .assertions import assert_enqueued as assert_enqueued
+    from .assertions import assert_idle as assert_idle
+    from .assertions import assert_not_enqueued as assert_not_enqueued
+    from .assertions import assert_ran as assert_ran
+    from .case import AutocronTestCase as AutocronTestCase
     from .clock import FakeClock as FakeClock
     from .conformance import StoreConformance as StoreConformance
     from .engine import FakeEngine as FakeEngine
-    from .engine import RunawayTasks as RunawayTasks
     from .engine import TaskPending as TaskPending
     from .engine import fake_engine as fake_engine
+    from .firings import Firing as Firing
+    from .jobs import EnqueuedJob as EnqueuedJob
     from .memory import MemoryStore as MemoryStore
     from .model import ModelStore as ModelStore
     from .report import Report as Report
     from .report import Run as Run
+    from .running import RunawayTasks as RunawayTasks
+    from .schedules import assert_schedule as assert_schedule
+    from .shortcuts import afast_forward as afast_forward
+    from .shortcuts import arun_pending as arun_pending
     from .shortcuts import captured as captured
+    from .shortcuts import crash_worker as crash_worker
     from .shortcuts import enqueued as enqueued
     from .shortcuts import fast_forward as fast_forward
+    from .shortcuts import fast_forward_to_next as fast_forward_to_next
     from .shortcuts import history as history
+    from .shortcuts import outage as outage
     from .shortcuts import pending as pending
     from .shortcuts import run_pending as run_pending
+    from .shortcuts import simulate_duration as simulate_duration
     from .shortcuts import travel_to as travel_to
+    from .shortcuts import upcoming as upcoming
 
 _WHERE = {
+    "assert_enqueued": "assertions",
+    "assert_idle": "assertions",
+    "assert_not_enqueued": "assertions",
+    "assert_ran": "assertions",
+    "AutocronTestCase": "case",
     "FakeClock": "clock",
     "StoreConformance": "conformance",
     "FakeEngine": "engine",
-    "RunawayTasks": "engine",
     "TaskPending": "engine",
     "fake_engine": "engine",
+    "Firing": "firings",
+    "EnqueuedJob": "jobs",
     "MemoryStore": "memory",
     "ModelStore": "model",
     "Report": "report",
     "Run": "report",
+    "RunawayTasks": "running",
+    "assert_schedule": "schedules",
+    "afast_forward": "shortcuts",
+    "arun_pending": "shortcuts",
     "captured": "shortcuts",
+    "crash_worker": "shortcuts",
     "enqueued": "shortcuts",
     "fast_forward": "shortcuts",
+    "fast_forward_to_next": "shortcuts",
     "history": "shortcuts",
+    "outage": "shortcuts",
     "pending": "shortcuts",
     "run_pending": "shortcuts",
+    "simulate_duration": "shortcuts",
     "travel_to": "shortcuts",
+    "upcoming": "shortcuts",
 }
 
 __all__ = [*_WHERE]

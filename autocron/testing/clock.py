@@ -14,7 +14,8 @@ class FakeClock:
 
     def __init__(self, start: float | datetime = 0.0) -> None:
         self._wall = start.timestamp() if isinstance(start, datetime) else float(start)
-        self._monotonic = 0.0
+        # The difference of two walls is exact, a sum of durations is not: what is due at a wall is due then.
+        self._zero = self._wall  # where the wall clock would be at monotonic 0
         self.moved: Callable[[float], None] = lambda wall: None  # told about each change of the wall clock
 
     def time(self) -> float:
@@ -23,18 +24,17 @@ class FakeClock:
 
     def monotonic(self) -> float:
         """Seconds that only grow."""
-        return self._monotonic
+        return self._wall - self._zero
 
     def advance(self, seconds: float) -> None:
         """Let time pass. ValueError if it would run backwards."""
         if seconds < 0:
             raise ValueError(f"advance({seconds!r}): time only passes forward; step_wall sets the wall clock back")
-        self._monotonic += seconds
         self._set(self._wall + seconds)
 
     def reach(self, wall: float) -> None:
         """Let time pass until the wall clock shows exactly this."""
-        self._monotonic += max(0.0, wall - self._wall)
+        self._zero -= max(0.0, self._wall - wall)
         self._set(wall)
 
     def move_to(self, when: datetime) -> None:
@@ -43,6 +43,7 @@ class FakeClock:
 
     def step_wall(self, seconds: float) -> None:
         """Set the wall clock, as NTP or a person does; no time passes."""
+        self._zero += seconds
         self._set(self._wall + seconds)
 
     def _set(self, wall: float) -> None:

@@ -6,13 +6,10 @@ with the real monitor, on the real store in memory; a real worker runs it when t
 
 from __future__ import annotations
 
-import logging
-import os
 import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, tzinfo
 from pathlib import Path
 from random import Random
 from typing import Any, Final, Self
@@ -23,19 +20,19 @@ from ..interface import Store
 from ..job import Job, Status, Stored
 from ..registry import registry
 from ..result import Result
-from ..run import Ended
 from ..stores.sqlite import MEMORY
+from . import zone
+from .crashing import Crash
 from .durations import Duration, Moment, epoch_of, seconds_of
+from .firings import Firings, upcoming
 from .freezing import FollowingClock
-from .jobs import AnyTask, EnqueuedJob, address_of_task, arguments_of, call_of, name_of
+from .jobs import AnyTask, EnqueuedJob, address_of_task, name_of
 from .memory import MemoryStore
-from .report import FAILED, READY, Report, Run
-from .world import World
-
-logger = logging.getLogger("autocron.testing")
+from .report import Report
+from .running import MOST_RUNS, Admits, Runner, Steps, is_in_loop, told
+from .world import WorkerProcess, World
 
 MODES: Final = ("queued", "inline", "off")
-MOST_RUNS: Final = 1000  # of `run_pending`, before it is called a runaway
 MOST_POLLS: Final = 10  # of one unfinished job, with nothing run between: no poll will ever be answered otherwise
 
 
@@ -43,14 +40,11 @@ class TaskPending(AutocronError):
     """Somebody waits for a job that cannot run meanwhile."""
 
 
-class RunawayTasks(AutocronError, AssertionError):
-    """More jobs were run than the limit allows: do tasks enqueue themselves for ever?"""
-
-
 class GuardingEngine(engines.Engine):
     """The application's engine while a `FakeEngine` is in force: `start` starts nothing in the real world."""
 
     guards = True
+    starts = 0  # how often the application has called `start`
 
     def __init__(self, fake: FakeEngine) -> None:
         super().__init__(fake.world.interface())
@@ -58,7 +52,13 @@ class GuardingEngine(engines.Engine):
 
     def start(self, database_file: str | Path, workers: int | None = None) -> bool:
         """Whatever the file, the tasks run in this process; True."""
+        GuardingEngine.starts += 1
+        return self.begin(workers)
+
+    def begin(self, workers: int | None = None) -> bool:
+        """Link to the monitor of the small world."""
         super().start(MEMORY, workers)
+        self.announce()  # by hand, as there is no thread whose first step would
         return self.active
 
     def register(self, *args: Any, **kwargs: Any) -> Result[Any]:
@@ -73,9 +73,19 @@ class GuardingEngine(engines.Engine):
         self._fake._asked(answer[0])
         return answer
 
+    def lose(self) -> None:
+        """This process has died."""
+        registrar, self._registrar = self._registrar, None
+        if registrar is not None:
+            registrar.stop()
+
 
 class FakeEngine:
-    """See the module's functions, which act on the one in force, and `fake_engine`."""
+    """Autocron in a test. The functions of `autocron.testing` act on the one in force; see `fake_engine`."""
+
+    clock: FollowingClock
+    store: MemoryStore
+    engine: GuardingEngine
 
     def __init__(
         self,
@@ -96,10 +106,7 @@ class FakeEngine:
         self._seed = seed
         self._freeze = freeze
         self._strict = strict
-        self._is_running = False
-        self._runs: list[Run] = []
-        self._unobserved: dict[bytes, Run] = {}
-        self._last: Run | None = None
+        self._crashes: dict[str, Crash] = {}
         self._polls: tuple[bytes, int] = (b"", 0)
         self._inline: set[bytes] = set()  # the jobs that an inline call runs
         self._still_waiting: list[EnqueuedJob] = []
@@ -109,22 +116,21 @@ class FakeEngine:
     def __enter__(self) -> Self:
         self._tasks = dict(registry.tasks)
         self._entries = dict(registry.entries)
-        self._decorated = dict(registry.decorated)
-        self._zone = _enter_zone(self._tz) if self._tz is not None else None
+        self._zone = zone.enter(self._tz)
         self.clock = FollowingClock(
             None if self._start is None else epoch_of(self._start, "start"), freeze=self._freeze
         )
         self.store = MemoryStore()
         self.world = World(self.clock, self._open_store, Random(self._seed))
-        self.world.observe = self._observe
-        self.world.admits = _nothing
+        self.world.wrap = self._wrap
+        self._runner = Runner(self.world, self.clock, self.store)
         self.engine = GuardingEngine(self)
         self.world.registrar = lambda: self.engine._registrar
         self._thread = threading.get_ident()
         _in_force.append(self)
         if self._mode != "off":
             engines.push(self.engine)
-        self.engine.start(MEMORY, self._workers)
+            self.engine.begin(self._workers)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
@@ -140,16 +146,17 @@ class FakeEngine:
         self._still_waiting = self.pending() if self._strict else []
         self.store.discard()
         self.clock.stop()
-        if self._zone is not None:
-            _set_zone(self._zone)
+        zone.leave(self._zone)
         self._forget_nested()
 
     def check(self) -> None:
-        """Raise what nobody has seen: the error of a task, and with `strict` jobs that still wait."""
-        for run in self._unobserved.values():
+        """Raise what nobody has seen: the error of a task, a crash that never came, with `strict` jobs that wait."""
+        for run in self._runner.unobserved.values():
             assert run.exc is not None
-            run.exc.add_note(f"autocron: {self._told(run)}; nobody has looked at this failure")
+            run.exc.add_note(f"autocron: {told(run)}; nobody has looked at this failure")
             raise run.exc
+        for crash in self._crashes.values():
+            crash.check()
         if self._still_waiting:
             jobs = "\n  ".join(map(str, self._still_waiting))
             raise AssertionError(
@@ -186,19 +193,32 @@ class FakeEngine:
         it was recorded; else it is in the report. until_idle=False: not what the jobs enqueue meanwhile.
         expect: AssertionError if another number of jobs ran.
         """
+        steps, admits = self._pending_steps(task, limit, raises, until_idle)
+        return _expected(self._runner.run(steps, admits, raises=raises), expect)
+
+    async def arun_pending(
+        self,
+        task: AnyTask | None = None,
+        *,
+        limit: int = MOST_RUNS,
+        raises: bool = True,
+        until_idle: bool = True,
+        expect: int | None = None,
+    ) -> Report:
+        """`run_pending` for async tests: coroutines are awaited in the caller's event loop, asyncio or trio."""
+        steps, admits = self._pending_steps(task, limit, raises, until_idle)
+        return _expected(await self._runner.arun(steps, admits, raises=raises), expect)
+
+    def _pending_steps(self, task: AnyTask | None, limit: int, raises: bool, until_idle: bool) -> tuple[Steps, Admits]:
+        self._check_can_run()
         address = None if task is None else address_of_task(task)
-        admits: Callable[[Job], bool] | None = None
+        admits: Admits = None
         if not until_idle:
             ids = {bytes.fromhex(each.id) for each in self.pending()}
             admits = lambda job: job.id in ids and address in (None, job.task)  # noqa: E731
         elif address is not None:
             admits = lambda job: job.task == address  # noqa: E731
-        with self._running(admits, raises) as runs:
-            self._run_due(runs, limit, raises)
-        report = self._report(runs, raises)
-        if expect is not None and len(runs) != expect:
-            raise AssertionError(f"run_pending(expect={expect}): {len(runs)} jobs ran\n{report}")
-        return report
+        return lambda runs: self._runner.due(runs, limit, raises), admits
 
     def fast_forward(self, by: Duration, *, raises: bool = True, limit: int | None = None, run: bool = True) -> Report:
         """Let time pass, event by event, and run what falls due, the last moment included.
@@ -206,106 +226,91 @@ class FakeEngine:
         by: seconds, a timedelta or a text such as "1d 2h". raises, limit: as of `run_pending`. run=False: only the
         clock moves; what was missed counts as missed.
         """
-        seconds = seconds_of(by, "by")
-        return self._pass_time(self.clock.time() + seconds, raises=raises, limit=limit, run=run)
+        return self._pass_time(self.clock.time() + seconds_of(by, "by"), raises=raises, limit=limit, run=run)
+
+    async def afast_forward(self, by: Duration, *, raises: bool = True, limit: int | None = None) -> Report:
+        """`fast_forward` for async tests: coroutines are awaited in the caller's event loop, asyncio or trio."""
+        target = self.clock.time() + seconds_of(by, "by")
+        self._check_can_run()
+        return await self._runner.arun(lambda runs: self._runner.passing(runs, target, limit, raises), raises=raises)
 
     def travel_to(self, when: Moment, *, raises: bool = True, limit: int | None = None, run: bool = True) -> Report:
         """Fast-forward to a moment; a moment in the past sets the clock back, and nothing runs.
 
-        when: an aware datetime, or an ISO text; naive means local time.
+        when: an aware datetime, or an ISO text; naive means local time. run=False: the clock jumps there.
         """
         target = epoch_of(when)
-        if target < self.clock.time():
-            self._check_can_run()
-            self.clock.reach(target)
-            return Report()
-        return self._pass_time(target, raises=raises, limit=limit, run=run)
+        return self._pass_time(target, raises=raises, limit=limit, run=run and target >= self.clock.time())
 
-    def _pass_time(self, target: float, *, raises: bool, limit: int | None, run: bool) -> Report:
-        if not run:
-            self._check_can_run()
-            self.clock.reach(target)
-            return Report()
-        with self._running(None, raises) as runs:
-            while True:
-                self._run_due(runs, limit, raises)
-                following = self.world.next_at()
-                if following is None or following > target:
-                    break
-                if following > self.clock.time():
-                    self.clock.reach(following)
-            if target > self.clock.time():
-                self.clock.reach(target)
-        return self._report(runs, raises)
+    def fast_forward_to_next(self, n: int = 1, *, raises: bool = True) -> Report:
+        """Fast-forward to the next moment at which a job falls due, `n` times.
 
-    @contextmanager
-    def _running(self, admits: Callable[[Job], bool] | None, raises: bool) -> Iterator[list[Run]]:
+        AutocronError if nothing is to come.
+        """
+        self._check_can_run()
+        start = len(self._runner.runs)
+        for _ in range(n):
+            self.run_pending(raises=raises)
+            following = self.world.next_due()
+            if following is None:
+                raise AutocronError("there is no next event: no job waits, and no function is decorated with @cron")
+            self._pass_time(following, raises=raises, limit=None, run=True)
+        return self._runner.report(self._runner.runs[start:], raises)
+
+    def outage(self, by: Duration, *, raises: bool = True, limit: int | None = None) -> Report:
+        """The application, its monitor and its workers are killed, and come back after this time; run what is due then.
+
+        What was registered is stored; a job that was being run (see `simulate_duration`) is run again; a missed
+        fire time is made up for as its `catch_up` says.
+        """
+        seconds = seconds_of(by, "by")
         self._check_can_run()
         self.world.pump()
-        self.world.admit(admits)
-        self._is_running = True
-        self._polls = (b"", 0)
-        runs: list[Run] = []
-        try:
-            yield runs
-        finally:
-            self._is_running = False
-            self.world.admit(_nothing)
-            self.world.pump()
+        self.world.power_off()
+        self.engine.lose()
+        self.clock.advance(seconds)
+        self.engine.begin()
+        return self.run_pending(raises=raises, limit=MOST_RUNS if limit is None else limit)
+
+    def _pass_time(self, target: float, *, raises: bool, limit: int | None, run: bool) -> Report:
+        self._check_can_run()
+        if not run:
+            self.clock.reach(target)
+            return Report()
+        return self._runner.run(lambda runs: self._runner.passing(runs, target, limit, raises), raises=raises)
 
     def _check_can_run(self) -> None:
-        if self._is_running:
-            raise AutocronError("time and work are moved by the test; a task that is being run cannot do it")
+        self._polls = (b"", 0)
         if self._mode == "off":
             raise AutocronError('mode "off": autocron is real in this test, so nothing can be run or moved from here')
 
-    def _run_due(self, runs: list[Run], limit: int | None, raises: bool) -> None:
-        while True:
-            self.world.pump()
-            worker = self.world.next_worker()
-            if worker is None:
-                return
-            if limit is not None and len(runs) >= limit and worker.next_job() is not None:
-                raise RunawayTasks(_runaway(runs, limit))
-            self._last = None
-            worker.run_job()
-            run = self._last
-            if run is None:
-                continue
-            runs.append(run)
-            if run.exc is not None and (raises or _passes_through(run.exc)):
-                self.world.pump()
-                self._unobserved.pop(run.job.id, None)
-                waiting = len(self.pending())
-                run.exc.add_note(f"autocron: {self._told(run)}; {waiting} {_jobs(waiting)} still pending")
-                raise run.exc
+    # -- what can go wrong -----------------------------------------------------------------------------------
 
-    def _observe(self, job: Job, ended: Ended) -> None:
-        """A worker has run a job."""
-        outcome = READY if ended.exception is None else FAILED
-        run = Run(job, self.clock.time(), outcome, ended.value, ended.exception)
-        self._runs.append(run)
-        self._last = run
-        if ended.exception is not None:
-            self._unobserved[job.id] = run
+    def simulate_duration(self, task: AnyTask, duration: Duration) -> None:
+        """From now on the jobs of a task take so long: their worker is busy, and they end, when it has passed.
 
-    def _report(self, runs: list[Run], raises: bool) -> Report:
-        if raises:
-            return Report(runs)
-        return Report(runs, seen=lambda: self._see(runs))
+        The function itself is run at their beginning.
+        """
+        self.world.durations[address_of_task(task)] = seconds_of(duration)
 
-    def _see(self, runs: list[Run]) -> None:
-        for run in runs:
-            self._unobserved.pop(run.job.id, None)
+    def crash_worker(self, during: AnyTask, *, before: str | None = None, times: int = 1) -> None:
+        """Let the worker be killed during the next run of a task, or the next `times`; the job runs again.
 
-    def _told(self, run: Run) -> str:
-        return f"{call_of(run.task, *arguments_of(run.job))} failed in attempt {run.attempt}"
+        before: a piece of the source line that is not reached any more. None: all of the function runs, but its
+        outcome is lost. If it is not run until the end of the test, that is an error.
+        """
+        address = address_of_task(during)
+        self._crashes[address] = Crash(address, registry.tasks[address], before, times)
+
+    def _wrap(self, process: WorkerProcess, address: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        crash = self._crashes.get(address)
+        return crash.wrap(process, function) if crash is not None and crash.left else function
 
     # -- reading ---------------------------------------------------------------------------------------------
 
-    def now(self) -> float:
-        """UTC epoch seconds; `autocron.now()` gives a datetime."""
-        return self.clock.time()
+    def now(self) -> datetime:
+        """The time, as `autocron.now()`."""
+        return engines.moment_of(self.clock)
 
     def pending(self) -> list[EnqueuedJob]:
         """The jobs that wait, in the order in which they fall due."""
@@ -326,9 +331,23 @@ class FakeEngine:
         address = None if task is None else address_of_task(task)
         return [job for job in self.pending() if not job.entry and address in (None, job.task)]
 
+    def upcoming(
+        self,
+        n: int = 10,
+        *,
+        task: AnyTask | None = None,
+        after: Moment | None = None,
+        tz: str | tzinfo | None = None,
+    ) -> Firings:
+        """The next fire times of the cron entries, all or those of one task; printed, a table.
+
+        after: default now. tz: the zone in which they are shown, default that of the entry.
+        """
+        return upcoming(n, task, self.clock.time() if after is None else epoch_of(after, "after"), tz)
+
     def history(self) -> Report:
         """All runs so far."""
-        return Report(list(self._runs), seen=lambda: self._see(self._runs))
+        return self._runner.report(list(self._runner.runs))
 
     @contextmanager
     def captured(self) -> Iterator[list[EnqueuedJob]]:
@@ -361,22 +380,23 @@ class FakeEngine:
         if self._mode != "inline" or not result.uuid:
             return
         id = bytes.fromhex(result.uuid)
-        if self._is_running:
+        if self._runner.is_running:
             self._inline.add(id)  # by a task: it runs right after that one
             return
         self._inline = {id}
-        with self._running(lambda job: job.id in self._inline, False) as runs:
-            self._run_due(runs, MOST_RUNS, False)
+        self._runner.run(
+            lambda runs: self._runner.due(runs, MOST_RUNS, False), lambda job: job.id in self._inline, raises=False
+        )
 
     def _asked(self, stored: Stored | None) -> None:
         """The application has asked for a result."""
         if stored is None or stored.status not in (Status.WAITING, Status.PROCESSING):
             if stored is not None:
-                self._unobserved.pop(stored.id, None)
+                self._runner.unobserved.pop(stored.id, None)
             return
         id, polls = self._polls
         self._polls = (stored.id, polls + 1 if id == stored.id else 1)
-        if self._polls[1] >= MOST_POLLS and threading.get_ident() == self._thread and not _in_loop():
+        if self._polls[1] >= MOST_POLLS and threading.get_ident() == self._thread and not is_in_loop():
             self._polls = (b"", 0)
             raise TaskPending(
                 f"{name_of(stored.task)} was asked for {MOST_POLLS} times and has not run: nothing runs in the "
@@ -417,47 +437,12 @@ def fake_engine(
     return FakeEngine(start=start, tz=tz, mode=mode, workers=workers, seed=seed, freeze=freeze, strict=strict)
 
 
-def _nothing(job: Job) -> bool:
-    return False
-
-
 def _check_mode(mode: str) -> None:
     if mode not in MODES:
         raise ValueError(f"mode={mode!r}: only {', '.join(MODES)} is allowed")
 
 
-def _passes_through(error: BaseException) -> bool:
-    """KeyboardInterrupt and the outcomes of pytest are no errors of a task."""
-    return not isinstance(error, Exception | SystemExit)
-
-
-def _runaway(runs: list[Run], limit: int) -> str:
-    often = ", ".join(
-        f"{name_of(task)} ({times} times)" for task, times in Counter(r.task for r in runs).most_common(3)
-    )
-    return f"more than {limit} jobs fell due: {often}; do they enqueue one another for ever? limit= allows more"
-
-
-def _jobs(number: int) -> str:
-    return "job" if number == 1 else "jobs"
-
-
-def _in_loop() -> bool:
-    import asyncio  # noqa: PLC0415 - expensive, and loaded already where it matters
-
-    return asyncio._get_running_loop() is not None
-
-
-def _enter_zone(tz: str) -> Mapping[str, str]:
-    from ..schedule import Schedule  # noqa: PLC0415
-
-    Schedule("* * * * *", tz=tz)  # ValueError for an unknown zone
-    before = {} if (known := os.environ.get("TZ")) is None else {"TZ": known}
-    _set_zone({"TZ": tz})
-    return before
-
-
-def _set_zone(environment: Mapping[str, str]) -> None:
-    os.environ.pop("TZ", None)
-    os.environ.update(environment)
-    time.tzset()
+def _expected(report: Report, expect: int | None) -> Report:
+    if expect is not None and report.times != expect:
+        raise AssertionError(f"run_pending(expect={expect}): {report.times} jobs ran\n{report}")
+    return report

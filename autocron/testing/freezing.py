@@ -13,6 +13,7 @@ import logging
 import sys
 import time
 from datetime import UTC, datetime
+from math import floor
 from typing import Any, Protocol
 
 from .clock import FakeClock
@@ -41,6 +42,8 @@ class Freezer(Protocol):
 class Freezegun:
     """A freezer of freezegun: a factory of moments."""
 
+    name = "freezegun"
+
     def __init__(self, factory: Any, started: Any = None) -> None:
         self.key = factory
         self._started = started
@@ -66,6 +69,8 @@ class Freezegun:
 
 class TimeMachine:
     """A freezer of time-machine: a traveller."""
+
+    name = "time-machine"
 
     def __init__(self, traveller: Any, started: Any = None) -> None:
         self.key = traveller
@@ -121,7 +126,7 @@ class FollowingClock(FakeClock):
     said = False  # once per process is enough
 
     def __init__(self, start: float | None = None, *, freeze: bool = True) -> None:
-        super().__init__(time.time())
+        super().__init__(_real_time() if active() is None else 0.0)
         self._freeze = freeze
         self._ours: Freezegun | TimeMachine | None = None
         self._theirs: Freezegun | TimeMachine | None = None
@@ -141,7 +146,7 @@ class FollowingClock(FakeClock):
     def monotonic(self) -> float:
         """See `FakeClock`."""
         self._look()
-        return self._monotonic
+        return super().monotonic()
 
     def advance(self, seconds: float) -> None:
         """See `FakeClock`."""
@@ -153,6 +158,11 @@ class FollowingClock(FakeClock):
         self._look()
         super().reach(wall)
 
+    def step_wall(self, seconds: float) -> None:
+        """See `FakeClock`."""
+        self._look()
+        super().step_wall(seconds)
+
     def stop(self) -> None:
         """End the freezer that was started here."""
         ours, self._ours = self._ours, None
@@ -161,10 +171,10 @@ class FollowingClock(FakeClock):
             ours.stop()
 
     @property
-    def frozen_by(self) -> str:
-        """The freezer in force: "freezegun", "time_machine" or ""."""
+    def freezer(self) -> str:
+        """The freezer in force: "freezegun", "time-machine" or ""."""
         found = active()
-        return "" if found is None else {Freezegun: "freezegun", TimeMachine: "time_machine"}[found[0]]
+        return "" if found is None else found[0].name
 
     def _look(self) -> None:
         """Has somebody else moved the time?"""
@@ -173,22 +183,27 @@ class FollowingClock(FakeClock):
         if found is None or (self._ours is not None and found[1] is self._ours.key):
             if theirs is not None:
                 self._theirs = None
-                self._wall = time.time() if self._own is None else self._own
+                self._jump(_real_time() if self._own is None else self._own)
             return
         if theirs is None or theirs.key is not found[1]:
             if theirs is None and self._began:
                 self._own = self._wall
             self._theirs = found[0](found[1])
-            self._shown = self._wall = self._theirs.time()
+            self._shown = self._theirs.time()
+            self._jump(self._shown)
             return
         shown = theirs.time()
         if shown > self._shown:
             # A freezer shows microseconds. What it has been moved to may be a fraction of one later.
-            wall = max(shown, self._wall)
-            self._monotonic += wall - self._wall
-            self._shown, self._wall = shown, wall
+            self._shown, self._wall = shown, max(shown, self._wall)
         elif shown < self._shown:
-            self._shown = self._wall = shown
+            self._shown = shown
+            self._jump(shown)
+
+    def _jump(self, wall: float) -> None:
+        """The wall clock is set; no time passes."""
+        self._zero += wall - self._wall
+        self._wall = wall
 
     def _set(self, wall: float) -> None:
         if self._theirs is not None:
@@ -207,3 +222,7 @@ class FollowingClock(FakeClock):
         elif not FollowingClock.said:
             FollowingClock.said = True
             logger.warning(INSTALL)
+
+
+def _real_time() -> float:
+    return floor(time.time() * 1000) / 1000  # milliseconds are easier to read

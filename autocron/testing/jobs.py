@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -46,6 +47,11 @@ def name_of(address: str) -> str:
     return address.rpartition(":")[2].rpartition("<locals>.")[2]
 
 
+def is_async(function: object) -> bool:
+    """Whether it is an `async def`."""
+    return inspect.iscoroutinefunction(function)
+
+
 @dataclass(frozen=True)
 class EnqueuedJob:
     """A registered call that waits."""
@@ -59,8 +65,8 @@ class EnqueuedJob:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """All arguments by name, without defaults."""
-        return by_name(self.task, self.args, self.kwargs)
+        """All arguments by name, defaults included."""
+        return by_name(self.task, self.args, self.kwargs, defaults=True)
 
     def __str__(self) -> str:
         return call_of(self.task, self.args, self.kwargs)
@@ -77,14 +83,17 @@ def arguments_of(job: Job) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return payload.decode_call(job.payload, allow_pickle=True)
 
 
-def by_name(address: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def by_name(
+    address: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, defaults: bool = False
+) -> dict[str, Any]:
     """Arguments by the names of the function's parameters; those of `*args` and `**kwargs` under these names."""
     function = registry.tasks.get(address)
     if function is not None:
-        try:
-            return dict(inspect.signature(function).bind_partial(*args, **kwargs).arguments)
-        except TypeError:
-            pass  # a signature that has changed since, or arguments that never fitted
+        with suppress(TypeError):  # a signature that has changed since, or arguments that never fitted
+            bound = inspect.signature(function).bind_partial(*args, **kwargs)
+            if defaults:
+                bound.apply_defaults()
+            return dict(bound.arguments)
     return {**{str(number): value for number, value in enumerate(args)}, **kwargs}
 
 

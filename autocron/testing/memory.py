@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..job import Job
+from ..job import Job, Status
 from ..stores.sqlite import MEMORY, SQLiteStore
 
 
@@ -27,6 +27,11 @@ class MemoryStore(SQLiteStore):
     def discard(self) -> None:
         """Free the memory."""
         super().close()
+
+    def waiting(self) -> int:
+        """How many jobs wait, or are claimed and not yet run."""
+        counts = self.counts()
+        return counts.get(Status.WAITING, 0) + counts.get(Status.PROCESSING, 0)
 
     def dump(self) -> dict[str, list[dict[str, Any]]]:
         """All rows of all tables, for the eye."""

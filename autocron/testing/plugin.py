@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,13 +11,70 @@ if TYPE_CHECKING:
     from .clock import FakeClock
     from .engine import FakeEngine
 
+MARKER = (
+    "autocron(mode, start, tz, freeze, seed, workers, strict): "
+    "run the test with a fake engine, with the arguments of autocron.testing.fake_engine"
+)
+OPTIONS = ("mode", "start", "tz", "freeze", "seed", "workers", "strict")
+GUARD = pytest.StashKey["FakeEngine"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options and ini options."""
+    group = parser.getgroup("autocron")
+    group.addoption("--autocron-seed", type=int, default=0, help="seed of the identifiers that fake engines draw")
+    parser.addini("autocron_mode", "mode of fake engines: queued, inline or off", default="queued")
+    parser.addini("autocron_strict", "jobs that still wait at the end of a test are an error", "bool", default=False)
+    parser.addini("autocron_freeze", "moving the clock may start a freezer", "bool", default=True)
+    parser.addini("autocron_guard", "each test has a fake engine, asked for or not", "bool", default=False)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker; with the guard, nothing real is started from here on, during collection too."""
+    config.addinivalue_line("markers", MARKER)
+    if config.getini("autocron_guard"):
+        from .engine import FakeEngine  # noqa: PLC0415 - the plugin loads nothing until it is used
+
+        config.stash[GUARD] = FakeEngine(freeze=False).__enter__()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take the guard away."""
+    engine = config.stash.get(GUARD, None)
+    if engine is not None:
+        del config.stash[GUARD]
+        engine.close()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """What holds in this session."""
+    from .freezing import installed  # noqa: PLC0415
+
+    kind = installed() if config.getini("autocron_freeze") else None
+    freezer = "none" if kind is None else kind.name
+    guard = ", guard" if config.getini("autocron_guard") else ""
+    return f"autocron: mode {config.getini('autocron_mode')}, clock fake, freezer {freezer}{guard}"
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """What one should know, once."""
+    import sys  # noqa: PLC0415
+
+    if (freezing := sys.modules.get("autocron.testing.freezing")) is not None and freezing.FollowingClock.said:
+        terminalreporter.write_line(f"autocron: {freezing.INSTALL}")
+    if (engine := sys.modules.get("autocron.testing.engine")) is not None and config.getini("autocron_guard"):
+        starts = engine.GuardingEngine.starts
+        if starts:
+            times = "once" if starts == 1 else f"{starts} times"
+            terminalreporter.write_line(f"autocron: start() was called {times} and started nothing (autocron_guard)")
+
 
 @pytest.fixture
 def fake_engine(request: pytest.FixtureRequest) -> Iterator[FakeEngine]:
     """Autocron in this thread, on a clock that the test moves: see `autocron.testing`."""
-    from .engine import FakeEngine  # noqa: PLC0415 - the plugin loads nothing until it is used
+    from .engine import FakeEngine  # noqa: PLC0415
 
-    engine = FakeEngine()
+    engine = FakeEngine(**_options(request))
     engine.__enter__()
     yield engine
     engine.close()
@@ -28,3 +85,23 @@ def fake_engine(request: pytest.FixtureRequest) -> Iterator[FakeEngine]:
 def autocron_clock(fake_engine: FakeEngine) -> FakeClock:
     """The clock of `fake_engine`."""
     return fake_engine.clock
+
+
+@pytest.fixture(autouse=True)
+def _autocron_in_force(request: pytest.FixtureRequest) -> None:
+    """The marker and the guard stand for the fixture."""
+    if request.node.get_closest_marker("autocron") is not None or request.config.getini("autocron_guard"):
+        request.getfixturevalue("fake_engine")
+
+
+def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    config = request.config
+    options: dict[str, Any] = {name: config.getini(f"autocron_{name}") for name in ("mode", "strict", "freeze")}
+    options["seed"] = config.getoption("--autocron-seed")
+    for marker in reversed(list(request.node.iter_markers("autocron"))):  # the closest last
+        unknown = [name for name in marker.kwargs if name not in OPTIONS]
+        if marker.args or unknown:
+            wrong = ", ".join([*map(repr, marker.args), *(f"{name}=" for name in unknown)])
+            raise pytest.UsageError(f"@pytest.mark.autocron({wrong}): only {', '.join(OPTIONS)} are known, as keywords")
+        options |= marker.kwargs
+    return options

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from datetime import tzinfo
 
 from .durations import Duration, Moment
-from .engine import MOST_RUNS, current
+from .engine import current
+from .firings import Firings
 from .jobs import AnyTask, EnqueuedJob
 from .report import Report
+from .running import MOST_RUNS
 
 
 def run_pending(
@@ -30,6 +33,50 @@ def fast_forward(by: Duration, *, raises: bool = True, limit: int | None = None,
 def travel_to(when: Moment, *, raises: bool = True, limit: int | None = None, run: bool = True) -> Report:
     """See `FakeEngine.travel_to`."""
     return current().travel_to(when, raises=raises, limit=limit, run=run)
+
+
+async def arun_pending(
+    task: AnyTask | None = None,
+    *,
+    limit: int = MOST_RUNS,
+    raises: bool = True,
+    until_idle: bool = True,
+    expect: int | None = None,
+) -> Report:
+    """See `FakeEngine.arun_pending`."""
+    return await current().arun_pending(task, limit=limit, raises=raises, until_idle=until_idle, expect=expect)
+
+
+async def afast_forward(by: Duration, *, raises: bool = True, limit: int | None = None) -> Report:
+    """See `FakeEngine.afast_forward`."""
+    return await current().afast_forward(by, raises=raises, limit=limit)
+
+
+def fast_forward_to_next(n: int = 1, *, raises: bool = True) -> Report:
+    """See `FakeEngine.fast_forward_to_next`."""
+    return current().fast_forward_to_next(n, raises=raises)
+
+
+def outage(by: Duration, *, raises: bool = True, limit: int | None = None) -> Report:
+    """See `FakeEngine.outage`."""
+    return current().outage(by, raises=raises, limit=limit)
+
+
+def simulate_duration(task: AnyTask, duration: Duration) -> None:
+    """See `FakeEngine.simulate_duration`."""
+    current().simulate_duration(task, duration)
+
+
+def crash_worker(during: AnyTask, *, before: str | None = None, times: int = 1) -> None:
+    """See `FakeEngine.crash_worker`."""
+    current().crash_worker(during, before=before, times=times)
+
+
+def upcoming(
+    n: int = 10, *, task: AnyTask | None = None, after: Moment | None = None, tz: str | tzinfo | None = None
+) -> Firings:
+    """See `FakeEngine.upcoming`."""
+    return current().upcoming(n, task=task, after=after, tz=tz)
 
 
 def pending() -> list[EnqueuedJob]:

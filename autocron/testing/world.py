@@ -32,8 +32,9 @@ from ..interface import (
     Random,
     Source,
     Store,
+    wall_at,
 )
-from ..job import Job
+from ..job import Job, Outcome
 from ..monitor import Monitor
 from ..registrar import Registrar
 from ..registry import registry
@@ -54,10 +55,13 @@ class MemoryChannel:
         self.closed = False
         self.inbox: deque[Body] = deque()
         self.peer: MemoryChannel = self
+        self.held: list[Body] | None = None  # not None: what is sent is kept here
         self._told = False
 
     def send(self, body: Body) -> None:
-        if not self.closed and not self.peer.closed:
+        if self.held is not None:
+            self.held.append(body)
+        elif not self.closed and not self.peer.closed:
             self.peer.inbox.append(body)
 
     def backlog(self) -> int:
@@ -291,29 +295,34 @@ class WorkerProcess(Process):
         self.parent = parent
         self.view = View(world, self)
         self.worker: Worker | None = None
+        self.bridge: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None  # see awaiting.py
+        self._answer: list[Body] = []  # of the job that takes its time
+        self._answer_at: float | None = None  # monotonic
 
     def has_turn(self) -> bool:
-        return self.channel.is_due()
+        return self.channel.is_due() or self._is_over()
 
     def turn(self) -> None:
-        """Hear what the monitor says."""
+        """Hear what the monitor says, and answer when the time of a job is over."""
+        if self._is_over():
+            self._send_answer()
         if self.worker is None:
             _, _, pickle_allowed = self.channel.inbox.popleft()
             self.worker = Worker(
                 self.world.interface_of(self.view),
                 self.channel,
-                InProcessCode(),
+                InProcessCode(self),
                 pickle_allowed=pickle_allowed,
                 observe=self.world.observe,
             )
             self.channel.send((messages.READY,))
             return
-        if not self.worker.hear():
+        if self.channel.is_due() and not self.worker.hear():
             self.world.end(self)
 
     def has_job(self) -> bool:
         """Whether it would run a job, or retire."""
-        return self.worker is not None and self.worker.has_work()
+        return self._answer_at is None and self.worker is not None and self.worker.has_work()
 
     def next_job(self) -> Job | None:
         """The job that it would run."""
@@ -322,18 +331,53 @@ class WorkerProcess(Process):
     def run_job(self) -> None:
         """Run one job."""
         assert self.worker is not None
-        if not self.worker.step():
-            self.world.end(self)
+        job = self.next_job()
+        seconds = self.world.durations.get(job.task) if job is not None else None
+        if job is None or seconds is None:
+            if not self.worker.step():
+                self.world.end(self)
+            return
+        # It is run now, and answered for when its time is over.
+        self.channel.held = self._answer = []
+        self._answer_at = self.world.clock.monotonic() + seconds
+        self.worker.step()
+        self.channel.held = None
+        self._answer = [_lasting(body, seconds) for body in self._answer]
+        self.begun = job.id
+
+    def answer_at(self) -> float | None:
+        """Wall time at which the job that takes its time is over."""
+        return None if self._answer_at is None else wall_at(self.world.clock, self._answer_at)
+
+    def _is_over(self) -> bool:
+        return self._answer_at is not None and self.world.clock.monotonic() >= self._answer_at
+
+    def _send_answer(self) -> None:
+        self._answer_at = None
+        self.begun = None
+        for body in self._answer:
+            self.channel.send(body)
+
+
+def _lasting(body: Body, seconds: float) -> Body:
+    """The outcome of a job that took its time."""
+    if body[0] != messages.DONE:
+        return body
+    return (messages.DONE, tuple(Outcome._make(body[1])._replace(duration_s=seconds)))
 
 
 class InProcessCode:
     """Where tasks come from when they need not be imported. See `autocron.worker.Code`."""
 
+    def __init__(self, process: WorkerProcess) -> None:
+        self._process = process
+
     def resolve(self, address: str) -> Callable[..., Any]:
         found = registry.tasks.get(address)
         if found is None:
             raise LookupError(f"there is no task {address}: no function of this name is decorated in this process")
-        return found
+        wrapped = self._process.world.wrap(self._process, address, found)
+        return wrapped if self._process.bridge is None else self._process.bridge(wrapped)
 
     def is_stale(self) -> bool:
         return False
@@ -358,6 +402,9 @@ class World:
         self.begun: dict[int, bytes | None] = {}
         self.observe: Callable[[Job, Ended], None] = lambda job, ended: None
         self.admits: Callable[[Job], bool] | None = None  # only these jobs are given to workers; see `admit`
+        self.durations: dict[str, float] = {}  # seconds that tasks take
+        # What a worker calls in place of the function of a task.
+        self.wrap: Callable[[WorkerProcess, str, Callable[..., Any]], Callable[..., Any]] = _as_it_is
         self.registrar: Callable[[], Registrar | None] = lambda: None
         self._open_store = open_store
         self._random = random
@@ -444,8 +491,16 @@ class World:
 
     def next_at(self) -> float | None:
         """Wall time at which somebody has something to do, if nothing happens before."""
-        times = [at for each in self.monitors.values() if (at := each.next_at()) is not None]
-        return min(times, default=None)
+        times = [each.next_at() for each in self.monitors.values()]
+        times += [each.answer_at() for each in self.workers.values()]
+        return min((each for each in times if each is not None), default=None)
+
+    def next_due(self) -> float | None:
+        """Wall time at which the next job is to be run or ends; None: nothing is to come."""
+        times = [each.answer_at() for each in self.workers.values()]
+        for each in self.monitors.values():
+            times += (each.monitor.dispatcher.next_due, each.monitor.scheduler.next_at)
+        return min((each for each in times if each is not None), default=None)
 
     def admit(self, admits: Callable[[Job], bool] | None) -> None:
         """From now on workers are given only these jobs (None: all); others are taken back, if not begun."""
@@ -476,6 +531,11 @@ class World:
                 process.monitor.close()
         process.channel.close()
 
+    def power_off(self) -> None:
+        """SIGKILL for everybody at once."""
+        for monitor in list(self.monitors.values()):
+            self.end(monitor, signal=SIGKILL)  # its workers are gone when the next one looks
+
     def kill(self, pid: int) -> None:
         """SIGKILL."""
         process = self.workers.get(pid) or self.monitors.get(pid)
@@ -492,3 +552,7 @@ class World:
                     begun.append(worker.begun)
                 self.workers.pop(worker.pid)
         return begun
+
+
+def _as_it_is(process: WorkerProcess, address: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    return function

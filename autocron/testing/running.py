@@ -1,0 +1,186 @@
+"""Having the workers of the small world run their jobs, and letting time pass between.
+
+What is to be run comes from one generator, `due` or `passing`; whoever drives it (plainly, or in the caller's event
+loop) has each worker that it yields run one job.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+from ..errors import AutocronError
+from ..job import Job
+from ..registry import registry
+from ..run import Ended
+from .awaiting import run_awaiting
+from .clock import FakeClock
+from .crashing import Killed
+from .jobs import arguments_of, call_of, is_async, name_of
+from .memory import MemoryStore
+from .report import CRASHED, FAILED, READY, Report, Run
+from .world import WorkerProcess, World
+
+Admits = Callable[[Job], bool] | None
+Steps = Callable[[list[Run]], Iterator[WorkerProcess]]
+
+MOST_RUNS: Final = 1000  # at one moment, before it is called a runaway
+
+
+class RunawayTasks(AutocronError, AssertionError):
+    """More jobs were run than the limit allows: do tasks enqueue themselves for ever?"""
+
+
+class Runner:
+    """Runs jobs in the small world, and keeps what became of them."""
+
+    def __init__(self, world: World, clock: FakeClock, store: MemoryStore) -> None:
+        self.world = world
+        self.clock = clock
+        self.store = store
+        self.is_running = False
+        self.runs: list[Run] = []
+        self.unobserved: dict[bytes, Run] = {}  # failures that nobody has seen
+        self._last: Run | None = None
+        world.observe = self._observe
+        world.admit(nothing)
+
+    # -- what is run -----------------------------------------------------------------------------------------
+
+    def due(self, runs: list[Run], limit: int | None, raises: bool) -> Iterator[WorkerProcess]:
+        """What is due now, and what that enqueues."""
+        while True:
+            self.world.pump()
+            worker = self.world.next_worker()
+            if worker is None:
+                return
+            if limit is not None and len(runs) >= limit and worker.next_job() is not None:
+                raise RunawayTasks(_runaway(runs, limit))
+            self._last = None
+            yield worker
+            run = self._last
+            if run is not None:
+                runs.append(run)
+                self._raise(run, raises)
+
+    def passing(self, runs: list[Run], target: float, limit: int | None, raises: bool) -> Iterator[WorkerProcess]:
+        """What falls due until `target`, event by event."""
+        clock = self.clock
+        while True:
+            yield from self.due(runs, limit, raises)
+            following = self.world.next_at()
+            if following is None or following > target:
+                break
+            if following > clock.time():
+                clock.reach(following)
+        if target > clock.time():
+            clock.reach(target)
+
+    def _raise(self, run: Run, raises: bool) -> None:
+        """The error of a task, once it is recorded."""
+        if run.exc is None or not (raises or _passes_through(run.exc)):
+            return
+        self.world.pump()
+        self.unobserved.pop(run.job.id, None)
+        waiting = self.store.waiting()
+        run.exc.add_note(f"autocron: {told(run)}; {waiting} {'job' if waiting == 1 else 'jobs'} still pending")
+        raise run.exc
+
+    # -- who runs it -----------------------------------------------------------------------------------------
+
+    def run(self, steps: Steps, admits: Admits = None, *, raises: bool = True) -> Report:
+        """Run it here."""
+        with self._running(admits) as runs:
+            for worker in steps(runs):
+                _check_loop(worker.next_job())
+                worker.run_job()
+        return self.report(runs, raises)
+
+    async def arun(self, steps: Steps, admits: Admits = None, *, raises: bool = True) -> Report:
+        """Run it here, and await coroutines in the caller's event loop."""
+        async with self._arunning(admits) as runs:
+            for worker in steps(runs):
+                await run_awaiting(worker)
+        return self.report(runs, raises)
+
+    @contextmanager
+    def _running(self, admits: Admits) -> Iterator[list[Run]]:
+        if self.is_running:
+            raise AutocronError("time and work are moved by the test; a task that is being run cannot do it")
+        self.world.pump()
+        self.is_running = True
+        try:
+            self.world.admit(admits)
+            yield []
+        finally:
+            self.is_running = False
+            self.world.admit(nothing)
+            self.world.pump()
+
+    @asynccontextmanager
+    async def _arunning(self, admits: Admits) -> AsyncIterator[list[Run]]:
+        with self._running(admits) as runs:
+            yield runs
+
+    # -- what became of it -----------------------------------------------------------------------------------
+
+    def _observe(self, job: Job, ended: Ended) -> None:
+        """A worker has run a job."""
+        error = ended.exception
+        if error is None:
+            run = Run(job, self.clock.time(), READY, ended.value)
+        elif isinstance(error, Killed):
+            run = Run(job, self.clock.time(), CRASHED)
+        else:
+            run = self.unobserved[job.id] = Run(job, self.clock.time(), FAILED, None, error)
+        self.runs.append(run)
+        self._last = run
+
+    def report(self, runs: list[Run], raises: bool = False) -> Report:
+        """These runs; where errors were not raised, whoever looks at it has seen them."""
+        return Report(runs) if raises else Report(runs, seen=lambda: self._see(runs))
+
+    def _see(self, runs: list[Run]) -> None:
+        if self.unobserved:
+            for run in runs:
+                self.unobserved.pop(run.job.id, None)
+
+
+def nothing(job: Job) -> bool:
+    """Admits no job."""
+    return False
+
+
+def told(run: Run) -> str:
+    """A failed run in a line."""
+    return f"{call_of(run.task, *arguments_of(run.job))} failed in attempt {run.attempt}"
+
+
+def _passes_through(error: BaseException) -> bool:
+    """KeyboardInterrupt and the outcomes of pytest are no errors of a task."""
+    return not isinstance(error, Exception | SystemExit)
+
+
+def _runaway(runs: list[Run], limit: int) -> str:
+    often = Counter(run.task for run in runs).most_common(3)
+    names = ", ".join(f"{name_of(task)} ({times} times)" for task, times in often)
+    return f"more than {limit} jobs fell due: {names}; do they enqueue one another for ever? limit= allows more"
+
+
+def _check_loop(job: Job | None) -> None:
+    if job is not None and is_in_loop() and is_async(registry.tasks.get(job.task)):
+        raise AutocronError(
+            f"{name_of(job.task)} is an `async def`, and an event loop is running here: "
+            "use `await fake_engine.arun_pending()` or `await fake_engine.afast_forward(…)`"
+        )
+
+
+def is_in_loop() -> bool:
+    """Whether an event loop runs in this thread: of asyncio or trio."""
+    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        return True
+    return trio is not None and bool(trio.lowlevel.in_trio_run())

@@ -1,0 +1,98 @@
+"""autocron.testing: tasks that are an `async def`."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import autocron
+from autocron.testing import FakeEngine, arun_pending, fast_forward, run_pending
+
+
+def test_an_async_task_runs_in_a_plain_test(fake_engine: FakeEngine) -> None:
+    """contract 3: a coroutine is run to its end."""
+
+    @autocron.delay
+    async def double(n: int) -> int:
+        await asyncio.sleep(0)
+        return 2 * n
+
+    double(21)
+    assert run_pending().results == [42]
+
+
+def test_an_async_task_is_awaited_in_the_loop_of_the_test(fake_engine: FakeEngine) -> None:
+    """contract 7: `await arun_pending()` awaits coroutines in the caller's loop."""
+    loops = []
+
+    @autocron.delay
+    async def note() -> None:
+        await asyncio.sleep(0)
+        loops.append(asyncio.get_running_loop())
+
+    @autocron.delay
+    def plain() -> None: ...
+
+    async def test() -> None:
+        note()
+        plain()
+        report = await arun_pending()
+        assert report.times == 2
+        note()
+        assert (await fake_engine.afast_forward("1h")).ran(note).times == 1
+        assert loops == [asyncio.get_running_loop()] * 2
+
+    asyncio.run(test())
+
+
+def test_the_error_of_an_async_task_is_raised(fake_engine: FakeEngine) -> None:
+    """contract 7: the original exception object is raised."""
+    error = ValueError("no")
+
+    @autocron.delay
+    async def fail() -> None:
+        raise error
+
+    async def test() -> None:
+        fail()
+        await arun_pending()
+
+    with pytest.raises(ValueError, match="no") as caught:
+        asyncio.run(test())
+    assert caught.value is error
+
+
+def test_the_plain_form_in_a_loop_names_the_other_one(fake_engine: FakeEngine) -> None:
+    """contract 7: the sync form with a running loop and an async task says what to do, and the job still waits."""
+
+    @autocron.delay
+    async def note() -> None: ...
+
+    async def test() -> None:
+        note()
+        with pytest.raises(autocron.AutocronError, match=r"use `await fake_engine.arun_pending\(\)`"):
+            run_pending()
+
+    asyncio.run(test())
+    assert fake_engine.enqueued(note)
+    assert fast_forward(0).ran(note).times == 1
+
+
+def test_a_cancelled_test_leaves_the_job_waiting(fake_engine: FakeEngine) -> None:
+    """contract 6: an interrupted job waits again."""
+
+    @autocron.delay
+    async def endless() -> None:
+        await asyncio.Event().wait()
+
+    async def test() -> None:
+        endless()
+        run = asyncio.ensure_future(arun_pending())
+        await asyncio.sleep(0)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+    asyncio.run(test())
+    assert fake_engine.enqueued(endless)

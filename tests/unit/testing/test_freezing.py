@@ -1,0 +1,170 @@
+"""autocron.testing.freezing: one time for autocron, `datetime.now()` and the test, whoever moves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from freezegun import freeze_time
+
+import autocron
+from autocron.testing import FakeEngine, fake_engine, fast_forward, run_pending, travel_to
+from autocron.testing.freezing import FollowingClock
+
+NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
+Freeze = Callable[[datetime], Any]
+
+
+@contextmanager
+def by_freezegun(moment: datetime) -> Iterator[Any]:
+    with freeze_time(moment, real_asyncio=True) as frozen:
+        yield frozen
+
+
+@contextmanager
+def by_time_machine(moment: datetime) -> Iterator[Any]:
+    with time_machine.travel(moment, tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture(params=[by_freezegun, by_time_machine])
+def freeze(request: pytest.FixtureRequest) -> Freeze:
+    """Both freezers."""
+    return request.param  # type: ignore[no-any-return]
+
+
+def test_a_freezer_of_the_test_is_followed(freeze: Freeze) -> None:
+    """contract 7: freeze_time and autocron agree about the time, whoever was there first."""
+    with freeze(NEW_YEAR), fake_engine():
+        assert autocron.now() == datetime.now(UTC) == NEW_YEAR
+    with fake_engine(), freeze(NEW_YEAR):
+        assert autocron.now() == datetime.now(UTC) == NEW_YEAR
+
+
+def test_moving_the_freezer_moves_autocron(freeze: Freeze) -> None:
+    """contract 7: the freezer's move_to, forward and backward."""
+
+    @autocron.delay(hours=1)
+    def later() -> None: ...
+
+    with freeze(NEW_YEAR) as frozen, fake_engine():
+        later()
+        assert not run_pending()
+        frozen.move_to(NEW_YEAR + timedelta(hours=1))
+        assert run_pending().ran(later).times == 1
+        frozen.move_to(NEW_YEAR - timedelta(days=1))
+        assert autocron.now() == NEW_YEAR - timedelta(days=1)
+        assert not run_pending()
+
+
+def test_a_tick_of_the_freezer_moves_autocron() -> None:
+    """contract 7: freezegun's tick and time-machine's shift."""
+    with freeze_time(NEW_YEAR) as frozen, fake_engine():
+        frozen.tick(90)
+        assert autocron.now() == NEW_YEAR + timedelta(seconds=90)
+    with time_machine.travel(NEW_YEAR, tick=False) as traveller, fake_engine():
+        traveller.shift(90)
+        assert autocron.now() == NEW_YEAR + timedelta(seconds=90)
+
+
+def test_moving_autocron_moves_the_freezer(freeze: Freeze) -> None:
+    """contract 7: datetime.now() in the task equals now(), which is exactly the due time."""
+    seen = []
+
+    @autocron.delay(hours=1)
+    def later() -> None:
+        seen.append((datetime.now(UTC), autocron.now()))
+
+    with freeze(NEW_YEAR), fake_engine():
+        later()
+        fast_forward("2h")
+        assert seen == [(NEW_YEAR + timedelta(hours=1),) * 2]
+        assert datetime.now(UTC) == NEW_YEAR + timedelta(hours=2)
+        travel_to(NEW_YEAR)
+        assert datetime.now(UTC) == NEW_YEAR
+
+
+def test_a_due_time_between_two_microseconds_is_reached(freeze: Freeze) -> None:
+    """contract 7: nothing hangs where the freezer is coarser than the clock."""
+
+    @autocron.delay(hours=0.1 / 3.0 / 7.0)
+    def soon() -> None: ...
+
+    with freeze(NEW_YEAR), fake_engine():
+        for _ in range(5):
+            soon()
+            assert fast_forward("1m").ran(soon).times == 1
+
+
+def test_the_first_move_starts_a_freezer(fake_engine: FakeEngine) -> None:
+    """contract 7: without one, time stands still for autocron alone until the test moves it."""
+    assert fake_engine.clock.freezer == ""
+    fast_forward("1d")
+    assert fake_engine.clock.freezer == "time-machine"
+    assert datetime.now(UTC) == autocron.now()
+
+
+@pytest.mark.autocron(freeze=False)
+def test_a_freezer_is_not_started_against_the_will_of_the_test(fake_engine: FakeEngine) -> None:
+    """contract 7: freeze=False turns it off."""
+    before = autocron.now()
+    fast_forward("1d")
+    assert autocron.now() == before + timedelta(days=1)
+    assert datetime.now(UTC) < before + timedelta(hours=12)
+
+
+def test_after_the_freezer_the_clock_is_back(fake_engine: FakeEngine, freeze: Freeze) -> None:
+    """contract 7: when a freezer of the test ends, the clock is where it was."""
+    before = autocron.now()
+    with freeze(NEW_YEAR):
+        fast_forward("1d")
+        assert autocron.now() == NEW_YEAR + timedelta(days=1)
+    assert autocron.now() == before
+
+
+def test_the_freezer_ends_with_the_engine() -> None:
+    """contract 7: nothing of a test is left behind."""
+    with fake_engine(start="2027-01-01T00:00Z"):
+        assert datetime.now(UTC) == NEW_YEAR
+    assert datetime.now(UTC) < NEW_YEAR or datetime.now(UTC) > NEW_YEAR + timedelta(days=1)
+
+
+def test_setting_the_clock_back_is_no_passing_of_time(freeze: Freeze) -> None:
+    """contract 7: monotonic only moves forward."""
+    with freeze(NEW_YEAR) as frozen:
+        clock = FollowingClock()
+        frozen.move_to(NEW_YEAR + timedelta(hours=1))
+        assert clock.monotonic() == 3600
+        frozen.move_to(NEW_YEAR)
+        assert clock.time() == NEW_YEAR.timestamp()
+        assert clock.monotonic() == 3600
+
+
+@freeze_time("2027-01-01")
+def test_the_decorator_of_freezegun_is_enough(fake_engine: FakeEngine) -> None:
+    """contract 7: the freezer may start after the fixture."""
+    assert autocron.now() == NEW_YEAR
+    fast_forward("1d")
+    assert datetime.now(UTC) == NEW_YEAR + timedelta(days=1)
+
+
+@pytest.mark.parametrize("tick", [True, False])
+def test_a_freezer_that_ticks_is_followed(tick: bool) -> None:
+    """contract 7: freezegun's tick=True, and time that goes on in time-machine."""
+    with freeze_time(NEW_YEAR, tick=tick), fake_engine():
+        fast_forward("1h")
+        assert timedelta(hours=1) <= autocron.now() - NEW_YEAR < timedelta(hours=2)
+    with time_machine.travel(NEW_YEAR, tick=tick), fake_engine():
+        fast_forward("1h")
+        assert timedelta(hours=1) <= autocron.now() - NEW_YEAR < timedelta(hours=2)
+
+
+def test_a_freezer_that_ticks_at_each_look_does_not_tick_for_us() -> None:
+    """contract 7: freezegun's auto_tick_seconds counts the looks of the application only."""
+    with freeze_time(NEW_YEAR, auto_tick_seconds=10), fake_engine():
+        for _ in range(5):
+            assert autocron.now() == NEW_YEAR

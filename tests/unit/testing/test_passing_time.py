@@ -1,0 +1,229 @@
+"""autocron.testing: outages, durations, crashes, the next event."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+import autocron
+from autocron.testing import (
+    FakeEngine,
+    crash_worker,
+    fast_forward,
+    fast_forward_to_next,
+    history,
+    outage,
+    pending,
+    run_pending,
+    simulate_duration,
+    travel_to,
+    upcoming,
+)
+from autocron.testing import fake_engine as in_force
+
+START = "2027-01-01T00:00Z"
+
+
+def test_the_next_event_is_jumped_to(fake_engine: FakeEngine) -> None:
+    """contract 7: fast_forward_to_next moves exactly to the next moment at which a job falls due."""
+
+    @autocron.delay(minutes=7)
+    def later() -> None: ...
+
+    before = autocron.now()
+    later()
+    assert fast_forward_to_next().ran(later).times == 1
+    assert (autocron.now() - before).total_seconds() == pytest.approx(420)
+    with pytest.raises(autocron.AutocronError, match="there is no next event"):
+        fast_forward_to_next()
+
+
+def test_an_outage_is_made_up_for_as_the_entry_says() -> None:
+    """contract 7: outage exercises the catch-up policy: the last missed fire time, once, if it is young enough."""
+    with in_force(start="2027-01-01T00:00Z"):
+
+        @autocron.cron(minutes=[0], tz="UTC")
+        def hourly() -> None: ...
+
+        @autocron.cron(minutes=[0], tz="UTC", catch_up=0)
+        def never_late() -> None: ...
+
+        report = outage("3h 20m")
+        assert [run.due for run in report.ran(hourly)] == [datetime(2027, 1, 1, 3, tzinfo=UTC)]
+        assert not report.ran(never_late)
+        assert fast_forward("1h").ran(never_late).times == 1
+
+
+def test_an_outage_loses_nothing_that_was_registered(fake_engine: FakeEngine) -> None:
+    """contract 3: pending tasks stay in the database and run after the next start."""
+
+    @autocron.delay
+    def send(to: str) -> None: ...
+
+    send("ann")
+    report = outage("1d")
+    assert [run.args for run in report.ran(send)] == [("ann",)]
+
+
+def test_a_job_interrupted_by_an_outage_is_run_again(fake_engine: FakeEngine) -> None:
+    """contract 6: a task interrupted by the death of its worker is run again."""
+
+    @autocron.delay
+    def slow() -> None: ...
+
+    simulate_duration(slow, "10m")
+    result = slow()
+    fast_forward("1m")
+    assert history().ran(slow).times == 1
+    outage("1h")
+    assert not result.is_ready()
+    fast_forward("10m")
+    assert [run.attempt for run in history().ran(slow)] == [1, 2]
+    assert result.is_ready()
+
+
+def test_a_job_takes_its_simulated_time(fake_engine: FakeEngine) -> None:
+    """contract 7: simulate_duration: the job is not ready, and its worker is busy, until the time has passed."""
+
+    @autocron.delay
+    def slow() -> str:
+        return "done"
+
+    @autocron.delay
+    def quick() -> None: ...
+
+    simulate_duration(slow, "90s")
+    result = slow()
+    run_pending()
+    quick()
+    assert not run_pending()
+    assert not fast_forward("89s")
+    assert not result.is_ready()
+    assert fast_forward("1s").ran(quick).times == 1
+    assert result.is_ready()
+    assert result.result == "done"
+
+
+def test_a_firing_that_overlaps_is_skipped() -> None:
+    """contract 2: a firing that comes due while the previous one still goes is skipped by default."""
+    with in_force(start="2027-01-01T00:00Z", workers=2):
+
+        @autocron.cron(tz="UTC")
+        def minutely() -> None: ...
+
+        @autocron.cron(tz="UTC", overlap="allow")
+        def parallel() -> None: ...
+
+        simulate_duration(minutely, "90s")
+        report = fast_forward("6m")
+        assert [run.due.minute for run in report.ran(minutely)] == [1, 3, 5]
+        assert report.ran(parallel).times == 6
+
+
+def test_a_worker_can_die_after_the_work_was_done(fake_engine: FakeEngine) -> None:
+    """contract 6: whoever is not idempotent is found: the outcome is lost, so the job runs again."""
+    paid = []
+
+    @autocron.delay
+    def charge(order: int) -> None:
+        paid.append(order)
+
+    result = charge(order=1)
+    crash_worker(during=charge)
+    report = run_pending()
+    assert paid == [1, 1]
+    assert [run.outcome for run in report] == ["crashed", "ready"]
+    assert result.is_ready()
+    assert not result.has_error
+
+
+def test_a_worker_can_die_before_a_line(fake_engine: FakeEngine) -> None:
+    """contract 7: crash_worker(before=…): what follows in the function is not reached."""
+    steps = []
+
+    @autocron.delay
+    def charge() -> None:
+        steps.append("pay")
+        steps.append("note")
+
+    charge()
+    crash_worker(during=charge, before='append("note")')
+    run_pending()
+    assert steps == ["pay", "pay", "note"]
+    with pytest.raises(ValueError, match="0 lines of charge have it"):
+        crash_worker(during=charge, before="refund")
+
+
+def test_a_task_that_kills_each_worker_is_given_up(fake_engine: FakeEngine) -> None:
+    """contract 6: a poisonous job ends in an error after three deaths."""
+
+    @autocron.delay
+    def poison() -> None: ...
+
+    result = poison()
+    crash_worker(during=poison, times=3)
+    assert len(run_pending().crashed) == 3
+    assert result.is_ready()
+    assert "the worker died" in result.error_message
+
+
+def test_a_crash_that_never_comes_is_an_error() -> None:
+    """contract 7: a test that meant to crash a worker and did not would prove nothing."""
+
+    @autocron.delay
+    def charge() -> None: ...
+
+    def test() -> None:
+        with in_force():
+            crash_worker(during=charge)
+
+    with pytest.raises(AssertionError, match="it did not come"):
+        test()
+
+
+def test_the_clock_can_be_set_back(fake_engine: FakeEngine) -> None:
+    """contract 7: travel_to the past sets the clock back, and nothing runs twice."""
+
+    @autocron.delay(hours=1)
+    def later() -> None: ...
+
+    before = autocron.now()
+    later()
+    fast_forward("1h")
+    assert not travel_to(before)
+    assert autocron.now() == before
+    assert not fast_forward("2h").ran(later)
+
+
+def test_upcoming_lists_fire_times_in_their_order() -> None:
+    """contract 7: upcoming is a pure read, printable as a table."""
+    with in_force(start="2027-01-01T00:00Z"):
+
+        @autocron.cron("0 9 * * *", tz="Europe/Berlin")
+        def daily() -> None: ...
+
+        @autocron.cron("0 * * * *", tz="UTC")
+        def hourly() -> None: ...
+
+        firings = [each for each in upcoming(200) if each.task.endswith((".daily", ".hourly"))]
+        assert [each.at.isoformat() for each in upcoming(2, task=daily)] == [
+            "2027-01-01T09:00:00+01:00",
+            "2027-01-02T09:00:00+01:00",
+        ]
+        assert firings == sorted(firings)
+        table = str(upcoming(2, task=daily)).splitlines()
+        assert table[0] == "Fri 2027-01-01 09:00 CET  daily  0 9 * * *"
+        assert not pending()
+
+
+def test_moving_time_inside_a_task_is_refused(fake_engine: FakeEngine) -> None:
+    """contract 7: a re-entrant call is an error."""
+
+    @autocron.delay
+    def clever() -> None:
+        run_pending()
+
+    clever()
+    with pytest.raises(autocron.AutocronError, match="a task that is being run cannot do it"):
+        run_pending()

@@ -1,0 +1,171 @@
+"""autocron.testing.plugin: fixtures, marker, ini options, guard."""
+
+from __future__ import annotations
+
+import pytest
+
+import autocron
+from autocron.testing import FakeEngine
+
+HEAD = """
+import autocron, pytest
+from autocron.testing import *
+
+@autocron.delay
+def send(to="ann"): return to
+"""
+
+
+def run(pytester: pytest.Pytester, body: str, *args: str, ini: str = "") -> pytest.RunResult:
+    """Run a test module in this process."""
+    pytester.makepyfile(HEAD + body)
+    pytester.makeini(f"[pytest]\n{ini}")
+    # Hypothesis would be imported anew by each of these runs.
+    return pytester.runpytest_inprocess("-p", "no:randomly", "-p", "no:hypothesispytest", *args)
+
+
+def test_the_fixture_is_there_by_installing(pytester: pytest.Pytester) -> None:
+    """contract 7: no configuration, strict markers included; the engine is gone after the test."""
+    body = """
+def test_one(fake_engine, autocron_clock):
+    send()
+    assert_enqueued(send, to="ann")
+    assert autocron_clock is fake_engine.clock
+    assert run_pending().results == ["ann"]
+def test_two():
+    with pytest.raises(autocron.AutocronError): run_pending()
+"""
+    run(pytester, body, "--strict-markers").assert_outcomes(passed=2)
+
+
+def test_nothing_is_fake_unless_asked_for() -> None:
+    """contract 7: installing the plugin changes nothing by itself."""
+    assert not autocron.engine.current().guards
+
+
+@pytest.mark.autocron(start="2027-01-01T00:00Z", tz="Europe/Berlin", workers=3)
+def test_the_marker_stands_for_the_fixture() -> None:
+    """contract 7: the marker puts the engine in force, with its arguments."""
+    from autocron.testing.engine import current
+
+    assert autocron.now().isoformat() == "2027-01-01T00:00:00+00:00"
+    assert autocron.now().astimezone().isoformat() == "2027-01-01T01:00:00+01:00"
+    current().world.pump()
+    assert len(current().world.workers) == 3
+
+
+@pytest.mark.autocron(mode="inline")
+class TestMarkers:
+    """Markers of a class and of a test add up."""
+
+    @pytest.mark.autocron(start="2027-01-01T00:00Z")
+    def test_the_closest_marker_adds_to_the_farther_ones(self, fake_engine: FakeEngine) -> None:
+        """contract 7: a class says the mode, a test the start."""
+
+        @autocron.delay
+        def send() -> None: ...
+
+        assert send().is_ready()
+        assert autocron.now().year == 2027
+
+
+def test_an_unknown_argument_of_the_marker_is_named(pytester: pytest.Pytester) -> None:
+    """contract 7: a misspelt option must not be passed over."""
+    result = run(pytester, "@pytest.mark.autocron(strat='2027-01-01')\ndef test_one(fake_engine): pass")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*strat=*only mode, start, tz, freeze, seed, workers, strict are known*"])
+
+
+def test_a_failure_that_nobody_has_seen_is_an_error_of_the_test(pytester: pytest.Pytester) -> None:
+    """contract 7: failed and unobserved at teardown: the test errors, with the traceback."""
+    body = """
+@autocron.delay
+def fail(): raise ValueError("in the task")
+def test_unseen(fake_engine):
+    fail()
+    run_pending(raises=False)
+def test_seen(fake_engine):
+    fail()
+    assert run_pending(raises=False).failed
+def test_asked(fake_engine):
+    result = fail()
+    run_pending(raises=False)
+    assert result.is_ready() and result.has_error
+"""
+    result = run(pytester, body)
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(["*raise ValueError*", "*nobody has looked at this failure*"])
+
+
+def test_strict_does_not_allow_leftovers(pytester: pytest.Pytester) -> None:
+    """contract 7: autocron_strict."""
+    body = """
+def test_one(fake_engine): send()
+@pytest.mark.autocron(strict=False)
+def test_two(fake_engine): send()
+"""
+    result = run(pytester, body, ini="autocron_strict = true")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*1 jobs still wait at the end of the test*", "*send()*"])
+
+
+def test_the_mode_can_be_set_for_all_tests(pytester: pytest.Pytester) -> None:
+    """contract 7: autocron_mode."""
+    body = "def test_one(fake_engine): assert send().is_ready()"
+    result = run(pytester, body, ini="autocron_mode = inline")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["autocron: mode inline, clock fake, freezer time-machine"])
+
+
+def test_mode_off_leaves_autocron_alone(pytester: pytest.Pytester) -> None:
+    """contract 7: mode off: hands off, and a moved clock is refused."""
+    body = """
+@pytest.mark.autocron(mode="off")
+def test_one(fake_engine):
+    assert not autocron.engine.current().guards
+    assert send().result == "ann"   # not started: it runs in the caller
+    with pytest.raises(autocron.AutocronError, match='mode "off"'): fast_forward("1d")
+    with pytest.raises(autocron.AutocronError, match='mode "off"'): fake_engine.outage("1d")
+"""
+    run(pytester, body).assert_outcomes(passed=1)
+
+
+def test_the_guard_holds_for_tests_that_do_not_know_of_autocron(pytester: pytest.Pytester) -> None:
+    """contract 7: autocron_guard: each test has its own implicit engine, and start() starts nothing real."""
+    body = """
+assert autocron.start("/no/such/directory/app.db") is True    # during collection
+def test_one():
+    assert autocron.start("/no/such/directory/app.db") is True
+    send()
+    assert_enqueued(send, count=1)
+def test_two():
+    assert_not_enqueued(send)
+"""
+    result = run(pytester, body, ini="autocron_guard = true")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["autocron: start() was called * and started nothing (autocron_guard)"])
+
+
+def test_tasks_of_a_test_do_not_reach_the_next_one(pytester: pytest.Pytester) -> None:
+    """contract 7: tasks and entries decorated inside a test are dropped at its end; those of a module stay."""
+    body = """
+def test_one(fake_engine):
+    @autocron.cron
+    def every_minute(): pass
+    assert fast_forward("2m").ran(every_minute).times == 2
+def test_two(fake_engine):
+    assert not fast_forward("2m")
+    send(); assert run_pending()
+"""
+    run(pytester, body).assert_outcomes(passed=2)
+
+
+def test_interrupts_and_outcomes_of_pytest_pass_through(pytester: pytest.Pytester) -> None:
+    """contract 7: KeyboardInterrupt and pytest's own exceptions are no errors of a task."""
+    body = """
+@autocron.delay
+def skips(): pytest.skip("not here")
+def test_one(fake_engine):
+    skips(); run_pending(raises=False)
+"""
+    run(pytester, body).assert_outcomes(skipped=1)
