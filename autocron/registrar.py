@@ -82,10 +82,21 @@ class Registrar:
         """Hand over a registration; `blocking`: return when it is safely stored, StoreError if it cannot be."""
         if blocking:
             self._watched.add(job.id)
+        lonely = self.is_idle()
         self._pending.append(job)
-        self.nudge()
+        if lonely:
+            self._send_at_once()
+        else:
+            self.nudge()
         if blocking:
             self._await_safe(job)
+
+    def _send_at_once(self) -> None:
+        """Spare a job that comes alone the way through the background; a stream is better left to that."""
+        self.send()
+        link = self.link
+        if self._pending or link is None or link.backlog():
+            self.nudge()
 
     def refusal(self) -> StoreError | None:
         """Why a registration would be refused now; after a while the next one tries, if none is left to try with."""
@@ -197,13 +208,14 @@ class Registrar:
 
     def _lose_link(self) -> None:
         assert self.link is not None
-        self.link.close()
-        self.link = None
-        self._lost_at = self.interface.clock.monotonic()
-        self._retry_at = 0.0
-        for group in self._unacknowledged.values():
-            self._returned.extend(group)
-        self._unacknowledged.clear()
+        with self._mutex:  # a caller may be just sending
+            self.link.close()
+            self.link = None
+            self._lost_at = self.interface.clock.monotonic()
+            self._retry_at = 0.0
+            for group in self._unacknowledged.values():
+                self._returned.extend(group)
+            self._unacknowledged.clear()
 
     def send(self) -> None:
         """Hand over what is pending, as far as the window allows."""

@@ -179,6 +179,7 @@ class _Children:
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.has_dead = False  # a child has ended since this was last set to False
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, _nothing)
 
@@ -189,7 +190,9 @@ class _Children:
         return select.POLLIN
 
     def receive(self, mask: int) -> Iterator[Event]:
-        if signal.SIGTERM in os.read(self._reader, 4096):
+        signals = os.read(self._reader, 4096)
+        self.has_dead = self.has_dead or signal.SIGCHLD in signals
+        if signal.SIGTERM in signals:
             yield Stop()
 
 
@@ -252,7 +255,9 @@ class MonitorProcesses(Processes):
     def wait(self, sources: Sequence[Source], until: float | None) -> list[Event]:
         everything = [cast("Pollable", self._signals), *cast("Sequence[Pollable]", sources)]
         events = wait(everything, until, self._timer)
-        events += self._ended()
+        if self._signals.has_dead:
+            self._signals.has_dead = False
+            events += self._ended()
         return events
 
     def _ended(self) -> Iterator[Event]:

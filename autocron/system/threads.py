@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from .clock import SystemClock
@@ -23,7 +24,7 @@ class BackgroundThread:
 
     def __init__(self, step: Callable[[], bool]) -> None:
         self._step = step
-        self._changed = threading.Condition()
+        self._gates: deque[threading.Lock] = deque()
         self._stopped = False
         # A daemon: it must never keep the application from ending.
         threading.Thread(target=self._run, name="autocron", daemon=True).start()
@@ -35,16 +36,28 @@ class BackgroundThread:
             except Exception:
                 logger.exception("autocron's background thread met an error and goes on")
                 going = True
-            with self._changed:
-                if not going:
-                    self._stopped = True
-                self._changed.notify_all()
+            if not going:
+                self._stopped = True
+            self._open_gates()
+
+    def _open_gates(self) -> None:
+        while self._gates:
+            self._gates.popleft().release()
 
     def wait_for(self, condition: Callable[[], bool], until: float | None = None) -> bool:
-        timeout = None if until is None else max(0.0, until - SystemClock.monotonic())
-        with self._changed:
-            self._changed.wait_for(lambda: condition() or self._stopped, timeout)
+        # A lock of one's own, not a shared condition: there, who is woken waits once more, for the one who wakes.
+        while not (condition() or self._stopped):
+            gate = threading.Lock()
+            gate.acquire()
+            self._gates.append(gate)
+            if condition() or self._stopped:  # it came before the gate was there to be opened
+                break
+            timeout = -1.0 if until is None else until - SystemClock.monotonic()
+            if until is not None and timeout <= 0:
+                break
+            gate.acquire(timeout=timeout)
         return condition()
 
     def stop(self) -> None:
         self._stopped = True
+        self._open_gates()
