@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from . import messages, payload
 from .errors import AutocronError, StoreError, TaskError
+from .guest import Guest
 from .interface import Channel, Clock, Closed, Interface, Message
 from .job import Entry, Job, Status, Stored
 from .labels import APP_CONNECT, APP_SPAWN
@@ -51,6 +52,7 @@ class Engine:
         self._settings = Settings()
         self._pickle_allowed = False
         self._is_worker = False
+        self._joined = ""  # address of the database where this process only registers
         self._hooked = False
         self._counter = itertools.count()  # safe to draw from in several threads
 
@@ -74,6 +76,8 @@ class Engine:
         interface = self._world()
         address = interface.spawner.locate(database_file)
         with self._mutex:
+            if isinstance(self._registrar, Guest):
+                self._forget_guest()
             if self._registrar is not None:
                 return self._start_again(address, workers)
             link, spawned = self._link(address, workers, START_S, create=True)
@@ -88,13 +92,33 @@ class Engine:
             _current.append(self)
         return spawned
 
+    def join(self, database_file: str | Path) -> None:
+        """Only register, from now on: jobs are for the workers of the application, which are not started for them.
+
+        For management commands and scripts beside a server. Nothing is opened before the first call of a task.
+        """
+        if self._is_worker or self._registrar is not None or (self._given is None and _current[-1].guards):
+            return
+        self._joined = self._world().spawner.locate(database_file)
+
     def stop(self) -> None:
         """End this process' part; if it is the last one, the workers and the monitor end too. Idempotent."""
-        if self._registrar is None or self._is_worker:
+        self._leave(wait=True)
+
+    def leave(self) -> None:
+        """End this process' part, and do not wait for what that means to the workers: who starts next takes over."""
+        self._leave(wait=False)
+
+    def _leave(self, *, wait: bool) -> None:
+        if self._is_worker:
+            return
+        self._joined = ""
+        if self._registrar is None:
             return
         registrar, self._registrar = self._registrar, None
         registrar.flush(FLUSH_S)
-        registrar.leave(self._settings.grace_s + FLUSH_S)
+        if wait:
+            registrar.leave(self._settings.grace_s + FLUSH_S)
         registrar.stop()
         if len(_current) > 1 and _current[-1] is self and not self.guards:
             _current.pop()
@@ -121,22 +145,29 @@ class Engine:
         after_s: float = 0.0,
         due: float | None = None,
         names: Sequence[str] = (),
+        priority: int = 0,
+        queue: str = "",
+        id: bytes | None = None,
     ) -> Result[Any]:
-        """Register a call, or run it here if autocron is not active."""
+        """Register a call, or run it here if autocron is not active. `id`: one of `new_id`, else a new one."""
         if registry.loading:
             logger.warning("a call of %s while a worker loads the main script is ignored", address)
             return Result(func=function, args=args, kwargs=kwargs, status=Status.UNAVAILABLE)
-        registrar = self._registrar
+        registrar = self._registrar or self._become_guest()
         if registrar is None or not self._settings.enabled:
             return _run_here(function, args, kwargs)
         if "<" in address or address.startswith("__main__:"):
             self._refuse_unreachable(address)
         encoded = payload.encode_call(args, dict(kwargs), allow_pickle=self._pickle_allowed, names=names)
         now = registrar.interface.clock.time()
-        job = Job(self._new_id(now), address, encoded, now + after_s if due is None else due)
+        job = Job(id or self.new_id(now), address, encoded, now + after_s if due is None else due, priority, queue)
         if (refusal := registrar.refusal()) is not None:
             raise refusal
-        registrar.add(job, blocking=self._settings.blocking)
+        blocking = self._settings.blocking
+        if registry.postpone is None:
+            registrar.add(job, blocking=blocking)
+        else:
+            registry.postpone(lambda: registrar.add(job, blocking=blocking))
         return Result(func=function, args=args, kwargs=kwargs, uuid=job.id.hex())
 
     def _refuse_unreachable(self, address: str) -> None:
@@ -149,10 +180,11 @@ class Engine:
 
     def look_up(self, id: bytes) -> tuple[Stored | None, bool]:
         """A job as the store knows it, and whether pickles may be read."""
-        if self._registrar is None:
+        registrar = self._registrar or self._become_guest()
+        if registrar is None:
             raise AutocronError("autocron is not started in this process, so nobody can be asked for results")
-        stored_all = self._registrar.is_idle()
-        answer = self._registrar.ask(messages.RESULT, id)
+        stored_all = registrar.is_idle()
+        answer = registrar.ask(messages.RESULT, id)
         if answer is None and not stored_all:
             # It may be on its way from here to the monitor.
             answer = Stored(id, "", b"", 0.0, Status.WAITING.value, b"", "", 0.0)
@@ -160,11 +192,12 @@ class Engine:
 
     def get_results(self) -> list[Result[Any]]:
         """All stored results, oldest first; none before `start`. Waits for the monitor's answer."""
-        if self._registrar is None:
+        registrar = self._registrar or self._become_guest()
+        if registrar is None:
             return []
         found: list[Stored] = []
         after = b""
-        while page := self._registrar.ask(messages.RESULTS, (after, PAGE)):
+        while page := registrar.ask(messages.RESULTS, (after, PAGE)):
             found += map(Stored._make, page)
             after = found[-1].id
         return [Result.from_stored(each, self._pickle_allowed, registry.tasks.get(each.task)) for each in found]
@@ -174,8 +207,9 @@ class Engine:
         if self._registrar is not None and not self._is_worker:
             self._registrar.nudge()
 
-    def _new_id(self, now: float) -> bytes:
-        # Sorts by registration: milliseconds, the order within this process, and what tells processes apart.
+    def new_id(self, now: float) -> bytes:
+        """A new id of a job, which sorts by the moment of registration (UTC epoch seconds)."""
+        # Milliseconds, the order within this process, and what tells processes apart.
         number = next(self._counter) & 0xFFFFFF
         return ((int(now * 1000) << 80) | (number << 56) | self._mark).to_bytes(16, "big")
 
@@ -207,10 +241,43 @@ class Engine:
             announcement=_announcement,
             on_settings=self._take_settings,
         )
+        self._hook()
+
+    def _hook(self) -> None:
         if not self._hooked:
             self._hooked = True
-            interface.spawner.on_fork(self._after_fork)
-            interface.spawner.on_exit(self._before_exit)
+            spawner = self._world().spawner
+            spawner.on_fork(self._after_fork)
+            spawner.on_exit(self._before_exit)
+
+    def _become_guest(self) -> Guest | None:
+        """The registrar of a process that has joined; None if it has not."""
+        if not self._joined:
+            return None
+        interface = self._world()
+        with self._mutex:
+            guest = Guest(interface, self._joined, relink=self._relink_as_guest, on_settings=self._take_settings)
+            guest.link = self._relink_as_guest()
+            if guest.link is None:
+                store = self._world_that_creates().open_store(self._joined)
+                self._take_settings(store.settings())
+                self._pickle_allowed = self._settings.allows_pickle(store.pickle_allowed)
+                store.close()
+            self._address, self._registrar = self._joined, guest
+            self._hook()
+        return guest
+
+    def _relink_as_guest(self) -> Channel | None:
+        interface = self._world()
+        link = interface.call(APP_CONNECT, interface.spawner.connect, self._joined)
+        if link is not None and self._is_welcomed(link, None, interface.clock.monotonic() + RELINK_S, guest=True):
+            return link
+        return None
+
+    def _forget_guest(self) -> None:
+        assert self._registrar is not None
+        self._registrar.stop()
+        self._registrar = None
 
     def _relink(self) -> Channel | None:
         return self._link(self._address, None, RELINK_S)[0]
@@ -241,10 +308,10 @@ class Engine:
                     return link, spawned
         return None, False
 
-    def _is_welcomed(self, link: Channel, workers: int | None, until: float) -> bool:
+    def _is_welcomed(self, link: Channel, workers: int | None, until: float, *, guest: bool = False) -> bool:
         """Introduce this process. False if the monitor is ending; StoreError if it cannot use the database."""
         interface = self._world()
-        link.send((messages.HELLO, messages.PROTOCOL, self._spec(), workers))
+        link.send((messages.HELLO, messages.PROTOCOL, {**self._spec(), "guest": guest}, workers))
         while (now := interface.clock.monotonic()) < until:
             welcomed = False
             for event in interface.spawner.wait([link], interface.clock.time() + until - now):
@@ -278,6 +345,10 @@ class Engine:
         """A forked child has none of our threads, and must not speak over its parent's link."""
         if self._registrar is None:
             return
+        if isinstance(self._registrar, Guest):
+            self.__dict__.pop("_mutex", None)
+            self._forget_guest()  # the child becomes one of its own when it calls a task
+            return
         old, self._registrar = self._registrar, None
         self.__dict__.pop("_mutex", None)  # another thread of the parent may have held it
         self.__dict__.pop("_mark", None)
@@ -307,6 +378,14 @@ class Engine:
 
             self._interface = real_interface()
         return self._interface
+
+    def _world_that_creates(self) -> Interface:
+        """The world in which a missing database is made: where a process joins, which nobody may have started yet."""
+        if self._given is not None:
+            return self._given
+        from .system import real_interface  # noqa: PLC0415 - as above
+
+        return real_interface(create=True)
 
     @cached_property
     def _mutex(self) -> AbstractContextManager[object]:

@@ -18,6 +18,7 @@ class Registry:
     decorated: dict[str, Any] = field(default_factory=dict)  # the function behind each entry
     version: int = 0  # grows with each change of the entries
     dialect: str = "autocron"  # of crontabs that do not say
+    postpone: Callable[[Callable[[], None]], None] | None = None  # calls back when a registration is to go out
     loading: str = ""  # the main script that is just being loaded by a worker
 
     def add_task(self, address: str, function: Callable[..., Any]) -> None:

@@ -61,6 +61,10 @@ class Settings:
             raise SettingsError("; ".join(problems))
         return replace(self, **taken)
 
+    def allows_pickle(self, private: bool) -> bool:
+        """Whether payloads may be pickled; `private`: only its owner can write the database file."""
+        return self.pickle == "on" or (self.pickle == "auto" and private)
+
     def as_dict(self) -> dict[str, Any]:
         """The values by name, as they travel and are stored."""
         return {each.name: getattr(self, each.name) for each in fields(self)}

@@ -73,7 +73,7 @@ class Applications:
 
     def pickle_allowed(self) -> bool:
         """Whether payloads may be pickled."""
-        return self.settings.pickle == "on" or (self.settings.pickle == "auto" and self.store.pickle_allowed)
+        return self.settings.allows_pickle(self.store.pickle_allowed)
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """Store changed settings and tell everybody. SettingsError for those that cannot be taken."""
