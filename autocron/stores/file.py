@@ -106,21 +106,18 @@ class DatabaseFile:
             db = sqlite3.connect(building, isolation_level=None)
             try:
                 db.executescript(
-                    f"PRAGMA auto_vacuum = INCREMENTAL; PRAGMA application_id = {APPLICATION_ID};"
-                    f" PRAGMA user_version = {VERSION}; BEGIN;{SCHEMA}COMMIT;"
+                    f"PRAGMA synchronous = OFF; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
+                    f" PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; BEGIN;{SCHEMA}COMMIT;"
                 )
             finally:
                 db.close()
+            _sync(building)  # once, instead of SQLite after each step
             os.chmod(building, mode)
             if replacing is not None:
                 os.replace(building, path)
             else:
                 _put(building, path)
-            directory = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            _sync(path.parent)
         finally:
             building.unlink(missing_ok=True)
 
@@ -212,6 +209,14 @@ def _size(path: str) -> int:
         return os.stat(path).st_size
     except FileNotFoundError:
         return 0
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _put(building: Path, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Jobs of some size, and how many of them a store takes."""
 
+import os
 import time
 
 import autocron
@@ -45,3 +46,13 @@ def until_done():
         while not result.is_ready():
             time.sleep(0.005)
     return [result for result, length in accepted if result.has_error or result.result != length]
+
+
+def register_safely(number, length=100):
+    """In blocking mode: note each one when it is acknowledged."""
+    fd = os.open(
+        os.path.join(os.environ["AUTOCRON_TEST"], "acknowledged"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
+    )
+    for _ in range(number):
+        os.write(fd, size("x" * length).uuid.encode() + b"\n")
+    os.close(fd)
