@@ -171,14 +171,16 @@ class Application:
 
     def end(self) -> int:
         """Let it end by itself; its exit code, negative for a signal."""
-        self._socket.close()
+        self.close()
         return self.wait()
 
     def wait(self) -> int:
         """Its exit code once it has ended."""
-        code = self.process.wait(PATIENCE_S)
+        return self.process.wait(PATIENCE_S)
+
+    def close(self) -> None:
+        """Nobody tells it anything any more, so it comes to its end."""
         self._socket.close()
-        return code
 
 
 class Raised(Exception):
@@ -377,6 +379,7 @@ class World:
             await_deaths(left)
         for application in self.applications:
             application.wait()
+            application.close()
         self.reap()
         for fd in (self._diary, *self._gates.values()):
             os.close(fd)

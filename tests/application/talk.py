@@ -8,8 +8,9 @@ import socket
 def talk(names):
     """Run what is said until nobody speaks any more."""
     with socket.socket(fileno=int(os.environ["AUTOCRON_TALK"])) as conversation:
-        for line in conversation.makefile("r"):
-            conversation.sendall(repr(obey(ast.literal_eval(line), names)).encode() + b"\n")
+        # Unbuffered: what is said after an exec is for the next program.
+        for line in conversation.makefile("rb", buffering=0):
+            conversation.sendall(repr(obey(ast.literal_eval(line.decode()), names)).encode() + b"\n")
 
 
 def obey(code, names):

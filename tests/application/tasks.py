@@ -130,3 +130,23 @@ def fan_out(number):
     for each in range(number):
         told(f"child-{each}")
     return number
+
+
+@autocron.delay
+def link_from_task(name):
+    """A job that starts a process which uses autocron itself, and leaves it behind."""
+    code = "import sys, time, tasks, autocron; autocron.start(sys.argv[1]); tasks.note(*sys.argv[2:]); time.sleep(3600)"
+    subprocess.Popen([sys.executable, "-c", code, os.path.join(DIRECTORY, "app.db"), "linked", name])
+    wait_at("gate")
+
+
+@autocron.delay
+def where():
+    """The directory of the worker."""
+    return os.getcwd()
+
+
+@autocron.delay
+def interpreter():
+    """The interpreter of the worker."""
+    return sys.executable

@@ -1,0 +1,195 @@
+"""Applications that fork, in all ways there are, before and after `start`."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from processes import World, eventually
+
+FORK = """
+import os, sys
+def fork(work):
+    # A child that works, tells that it has, and stays until the gate is open.
+    pid = os.fork()
+    if pid == 0:
+        try:
+            note("value", work())
+            wait_at("child")
+            code = 5
+        except BaseException as error:
+            note("value", repr(error))
+            code = 1
+        os._exit(code)
+    return pid
+"""
+
+
+def test_fork_after_start(world: World) -> None:
+    """Contract 6: a forked child registers and asks over a link of its own; parent and child go on."""
+    application = world.application()
+    monitor = world.monitor()
+    world.shut("child")
+    application.do(FORK)
+    child = application.do("fork(lambda: until_ready(add(1, 2)))")
+    assert world.hear("value") == ["value", "3"]
+    assert application.do("until_ready(add(3, 4))") == 7
+    world.open("child")
+    assert application.do(f"os.waitstatus_to_exitcode(os.waitpid({child}, 0)[1])") == 5
+    assert application.do("until_ready(add(5, 6))") == 11
+    assert world.monitor() == monitor
+    assert application.end() == 0
+    world.await_empty()
+
+
+def test_fork_before_start(world: World) -> None:
+    """Contract 6: children of an application that has not started start for themselves, and share one monitor."""
+    application = world.application(start=False)
+    world.shut("child")
+    application.do(FORK)
+    for _ in range(3):
+        application.do("fork(lambda: (autocron.start(DATABASE), until_ready(add(1, 2)))[1])")
+    assert application.do("autocron.start(DATABASE)") in (True, False)
+    for _ in range(3):
+        assert world.hear("value") == ["value", "3"]
+    assert len(world.monitors()) == 1
+    world.open("child")
+    assert application.end() == 0
+    world.await_empty()
+
+
+def test_a_child_keeps_the_monitor_when_its_parent_dies(world: World) -> None:
+    """Design 2: forked children link for themselves at once: they are application processes too."""
+    application = world.application()
+    monitor = world.monitor()
+    world.shut("child")
+    world.shut("later")
+    application.do(FORK)
+    application.do("fork(lambda: (note('forked'), wait_at('later'), until_ready(add(1, 2)))[2])")
+    world.hear("forked")
+    eventually(lambda: len(application.do("autocron.engine.current()._registrar.ask('overview')['applications']")) == 2)
+    application.signal(signal.SIGKILL)
+    application.wait()
+    world.open("later")
+    assert world.hear("value") == ["value", "3"]
+    assert world.monitor() == monitor
+    world.open("child")
+    world.await_empty()
+
+
+def test_registrations_just_before_a_fork_are_made_once(world: World) -> None:
+    """Contract 6: what waits in the parent's memory is the parent's; the child does not register it again."""
+    application = world.application()
+    world.shut("child")
+    world.open("child")
+    application.do(FORK)
+    application.do("fork(lambda: 1) if [add(number, 1) for number in range(300)] else None")
+    world.hear("value")
+    assert application.do("until_ready(add(1, 2))") == 3
+    eventually(lambda: [each.status for each in world.stored()] == [3] * 301)
+
+
+def test_fork_while_other_threads_register(world: World) -> None:
+    """Design 2: nothing of ours that a fork may catch in the middle locks the child out."""
+    application = world.application()
+    world.shut("child")
+    world.open("child")
+    application.do(FORK)
+    application.do("import threading; going = True")
+    application.do("def flood():\n    while going: until_ready([add(1, 1) for _ in range(50)][-1])\n")
+    application.do("threads = [threading.Thread(target=flood) for _ in range(3)]")
+    application.do("[each.start() for each in threads] and None")
+    for _ in range(10):
+        application.do("fork(lambda: until_ready(add(1, 2)))")
+        assert world.hear("value") == ["value", "3"]
+    application.do("going = False; [each.join() for each in threads]")
+    application.do("autocron.stop()")
+
+
+def test_a_child_that_stops(world: World) -> None:
+    """Contract 1: stop in a child ends the child's part only."""
+    application = world.application()
+    world.shut("child")
+    application.do(FORK)
+    application.do("fork(lambda: autocron.stop())")
+    assert world.hear("value") == ["value", "None"]
+    assert application.do("until_ready(add(1, 2))") == 3
+    assert len(world.monitors()) == 1
+
+
+def test_an_exiting_child_hands_over(world: World) -> None:
+    """Contract 6: a clean end of a forked child flushes what it has registered."""
+    application = world.application()
+    application.do(
+        "import os, sys\npid = os.fork()\nif pid == 0:\n    for number in range(200): add(number, 1)\n    sys.exit(0)\n"
+    )
+    assert application.do("os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])") == 0
+    assert len(world.stored()) == 200
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing(world: World, method: str) -> None:
+    """Contract 6: processes of multiprocessing register by their own link, and nothing is lost at their end."""
+    application = world.application()
+    application.do("import multiprocessing, jobs")
+    application.do(f"context = multiprocessing.get_context({method!r})")
+    application.do("children = [context.Process(target=jobs.register, args=(DATABASE, 100)) for _ in range(3)]")
+    application.do("[each.start() for each in children] and None")
+    application.do("[each.join() for each in children] and None")
+    assert application.do("[each.exitcode for each in children]") == [0, 0, 0]
+    assert len(world.stored()) == 300
+    assert application.do("until_ready(add(1, 2))") == 3
+    assert len(world.monitors()) == 1
+    application.signal(signal.SIGKILL)
+    application.wait()
+    world.await_empty()
+
+
+def test_a_pool_of_multiprocessing(world: World) -> None:
+    """Contract 6: workers of a pool, which end by os._exit or a signal, have handed over what they registered."""
+    application = world.application()
+    application.do("import multiprocessing, jobs")
+    assert application.do(
+        "[each for each in multiprocessing.get_context('fork').Pool(2).map(jobs.register_and_wait, range(6))]"
+    ) == [1, 2, 3, 4, 5, 6]
+    assert application.end() == 0
+    world.await_empty()
+
+
+def test_a_fork_past_python(world: World) -> None:
+    """Design 2: a C-level fork keeps a copy of the socket; the death of the process itself ends its link."""
+    application = world.application()
+    world.shut("child")
+    application.do("import ctypes, os, time")
+    child = application.do(
+        "(lambda pid: pid or (note('forked'), [time.sleep(3600) for _ in range(9)], os._exit(0)))"
+        "(ctypes.CDLL(None).fork())"
+    )
+    world.hear("forked")
+    assert application.do("until_ready(add(1, 2))") == 3
+    application.signal(signal.SIGKILL)
+    application.wait()
+    (left,) = eventually(lambda: [each for each in world.family() if each.pid == child])
+    world.await_empty(left)
+
+
+def test_exec(world: World) -> None:
+    """Design 2: execv keeps the pid and ends the link: a reloader's application starts anew."""
+    application = world.application()
+    assert application.do("until_ready(add(1, 2))") == 3
+    application.tell("import os, sys; os.execv(sys.executable, [sys.executable, 'app.py'])")
+    assert application.do("autocron.start(DATABASE)") in (True, False)
+    assert application.do("os.getpid()") == application.pid
+    assert application.do("until_ready(add(3, 4))") == 7
+    eventually(lambda: (len(world.monitors()), len(world.workers())) == (1, 1))
+    assert application.end() == 0
+    world.await_empty()
+
+
+def test_exec_of_another_program(world: World) -> None:
+    """Design 2: a process that becomes something else is no application of ours any more."""
+    application = world.application()
+    world.worker()
+    application.tell("import os; os.execvp('sleep', ['sleep', '3600'])")
+    world.await_empty(application.identity)
+    assert application.identity.is_alive()
