@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from typing import Any, Final
 from . import messages, payload
 from .errors import AutocronError, StoreError, TaskError
 from .guest import Guest
-from .interface import Channel, Clock, Closed, Interface, Message
+from .interface import Body, Channel, Clock, Closed, Interface, Message
 from .job import Entry, Job, Status, Stored
 from .labels import APP_CONNECT, APP_SPAWN
 from .registrar import Registrar
@@ -80,6 +81,7 @@ class Engine:
                 self._forget_guest()
             if self._registrar is not None:
                 return self._start_again(address, workers)
+            self._directory = ""
             link, spawned = self._link(address, workers, START_S, create=True)
             if link is None:
                 # Somebody's monitor is there and does not answer: what we register waits, and is not lost.
@@ -239,6 +241,7 @@ class Engine:
             link=link,
             relink=self._relink,
             announcement=_announcement,
+            introduction=self._introduce_again,
             on_settings=self._take_settings,
         )
         self._hook()
@@ -311,7 +314,7 @@ class Engine:
     def _is_welcomed(self, link: Channel, workers: int | None, until: float, *, guest: bool = False) -> bool:
         """Introduce this process. False if the monitor is ending; StoreError if it cannot use the database."""
         interface = self._world()
-        link.send((messages.HELLO, messages.PROTOCOL, {**self._spec(), "guest": guest}, workers))
+        link.send(self._introduction(workers, guest=guest))
         while (now := interface.clock.monotonic()) < until:
             welcomed = False
             for event in interface.spawner.wait([link], interface.clock.time() + until - now):
@@ -332,11 +335,18 @@ class Engine:
         link.close()
         return False
 
-    def _spec(self) -> dict[str, Any]:
-        return {
-            **self._world().spawner.describe(),
-            "log_level": logging.getLogger("autocron").getEffectiveLevel(),
-        }
+    def _introduction(self, workers: int | None = None, *, guest: bool = False) -> Body:
+        spec = dict(self._world().spawner.describe())
+        self._path = list(sys.path)
+        # Where it was started: a daemon that goes to "/" does not take its workers along.
+        self._directory = spec["directory"] = self._directory or spec.get("directory", "")
+        spec["log_level"] = logging.getLogger("autocron").getEffectiveLevel()
+        spec["guest"] = guest
+        return messages.HELLO, messages.PROTOCOL, spec, workers
+
+    def _introduce_again(self) -> Body | None:
+        """What the monitor is told if workers would not find what this process can import by now."""
+        return None if sys.path == self._path else self._introduction()
 
     def _take_settings(self, values: dict[str, Any]) -> None:
         self._settings = Settings.from_stored(values)
@@ -353,8 +363,7 @@ class Engine:
         self.__dict__.pop("_mutex", None)  # another thread of the parent may have held it
         self.__dict__.pop("_mark", None)
         self._is_worker = False
-        if old.link is not None:
-            old.link.close()
+        old.let_go()
         self._begin(self._address, None)
 
     def _before_exit(self) -> None:

@@ -78,6 +78,9 @@ class Bell(Source, Protocol):
     def ring(self) -> None:
         """Make the current or the next `wait` on this bell return; cheap when repeated."""
 
+    def close(self) -> None:
+        """Nobody waits for it any more; idempotent."""
+
 
 class Message(NamedTuple):
     """The peer said something."""

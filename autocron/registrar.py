@@ -45,6 +45,7 @@ class Registrar:
         relink: Callable[[], Channel | None] | None = None,
         background: Background | None = None,
         announcement: Callable[[], tuple[int, list[Entry]]] | None = None,
+        introduction: Callable[[], Body | None] | None = None,
         on_settings: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.interface = interface
@@ -55,6 +56,7 @@ class Registrar:
         self.bell = interface.spawner.bell()
         self._relink = relink
         self._announcement = announcement
+        self._introduction = introduction
         self._on_settings = on_settings
         self._announced = -1
         self._mutex = interface.spawner.mutex()
@@ -80,6 +82,8 @@ class Registrar:
 
     def add(self, job: Job, *, blocking: bool = False) -> None:
         """Hand over a registration; `blocking`: return when it is safely stored, StoreError if it cannot be."""
+        # Where nobody else does the work, what is not handed over now might never be.
+        blocking = blocking or isinstance(self.background, InCaller)
         if blocking:
             self._watched.add(job.id)
         lonely = self.is_idle()
@@ -158,8 +162,8 @@ class Registrar:
 
     # -- what the background does ----------------------------------------------------------------------------
 
-    def step(self) -> bool:
-        """One pass: link, send, hear. False when there is nothing more to do."""
+    def step(self, until: float | None = None) -> bool:
+        """One pass: link, send, hear, at the longest until this monotonic time. False: there is nothing more to do."""
         if self.stopped:
             return False
         if self.link is None:
@@ -169,20 +173,21 @@ class Registrar:
         sources: list[Source] = [] if self._streaming else [self.bell]
         if self.link is not None:
             sources.append(self.link)
-        for event in self.interface.spawner.wait(sources, self._until()):
+        for event in self.interface.spawner.wait(sources, self._until(until)):
             if isinstance(event, Message):
                 self.receive(event.body)
             elif isinstance(event, Closed) and event.channel is self.link:
                 self._lose_link()
         return not self.stopped
 
-    def _until(self) -> float | None:
+    def _until(self, limit: float | None) -> float | None:
         if self._streaming:
             return self.interface.clock.time() + LINGER_S
-        if self.link is not None and not self._returned:
+        if self.link is None or self._returned:
+            limit = self._retry_at if limit is None else min(limit, self._retry_at)
+        if limit is None:
             return None
-        now = self.interface.clock.monotonic()
-        return self.interface.clock.time() + max(0.0, self._retry_at - now)
+        return self.interface.clock.time() + max(0.0, limit - self.interface.clock.monotonic())
 
     def _find_link(self) -> None:
         now = self.interface.clock.monotonic()
@@ -223,6 +228,8 @@ class Registrar:
             link = self.link
             if link is None:
                 return
+            if self._introduction is not None and (introduction := self._introduction()) is not None:
+                link.send(introduction)
             if self._announcement is not None:
                 version, entries = self._announcement()
                 if version != self._announced:
@@ -336,11 +343,17 @@ class Registrar:
             self.link.close()
             self.link = None
 
+    def let_go(self) -> None:
+        """In a forked child: close what the fork has copied."""
+        self.bell.close()
+        if self.link is not None:
+            self.link.close()
+
 
 class InCaller:
     """A `Background` where there can be no thread: whoever waits does the work."""
 
-    def __init__(self, interface: Interface, step: Callable[[], bool]) -> None:
+    def __init__(self, interface: Interface, step: Callable[[float | None], bool]) -> None:
         self._interface = interface
         self._step = step
 
@@ -349,7 +362,7 @@ class InCaller:
         while not condition():
             if until is not None and self._interface.clock.monotonic() >= until:
                 return False
-            if not self._step():
+            if not self._step(until):
                 return condition()
         return True
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ from ..errors import StoreError
 SUFFIX: Final = "-autocron"
 FILES: Final = ("link", "slots", "starting", "lock")  # in the order in which they are removed
 LONGEST_SOCKET_PATH: Final = 100
+PAUSE_S: Final = 0.005  # flock cannot wait for a limited time
 
 
 def locate(database_file: str | Path) -> str:
@@ -70,8 +72,9 @@ def remove_directory(address: str) -> None:
         path.rmdir()
 
 
-def acquire(address: str, name: str, *, blocking: bool) -> int | None:
-    """Lock a file in the private directory; its descriptor, or None if another process holds it."""
+def acquire(address: str, name: str, *, within_s: float = 0.0) -> int | None:
+    """Lock a file in the private directory; its descriptor, or None if another process holds it for so long."""
+    until = time.monotonic() + within_s
     while True:
         path = make_directory(address) / name
         try:
@@ -81,10 +84,13 @@ def acquire(address: str, name: str, *, blocking: bool) -> int | None:
         except OSError as error:
             raise StoreError(address, f"cannot open {path}: {error.strerror}") from error
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(fd)
-            return None
+            if time.monotonic() >= until:
+                return None
+            time.sleep(PAUSE_S)
+            continue
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.stat(path), os.fstat(fd)):
                 return fd

@@ -121,6 +121,10 @@ class SocketChannel:
             self._ended = True
             yield Closed(self)
 
+    def disowned(self) -> Iterator[Event]:
+        """The descriptor is not ours any more: the link has ended."""
+        return self.receive(select.POLLNVAL)
+
     def _whole_frame(self) -> bool:
         (length,) = HEADER.unpack_from(self._incoming)
         return len(self._incoming) - HEADER.size >= int(length)
@@ -163,9 +167,12 @@ class PipeBell:
     """See `autocron.interface.Bell`."""
 
     def __init__(self) -> None:
+        self._rung = False
+        self._open()
+
+    def _open(self) -> None:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._identities = identity(self._reader), identity(self._writer)
-        self._rung = False
 
     def fileno(self) -> int:
         return self._reader
@@ -194,8 +201,19 @@ class PipeBell:
         self._rung = False
         return iter(())
 
+    def disowned(self) -> Iterator[Event]:
+        """Get a new pipe. Whoever rang meanwhile is heard, because `wait` returns now."""
+        self._open()
+        self._rung = False
+        return iter(())
+
     def close(self) -> None:
         """Let go of the pipe, if it is still ours."""
         if self.is_ours():
             os.close(self._reader)
             os.close(self._writer)
+        self._reader = self._writer = -1
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # at the end of the interpreter anything may be gone
+            self.close()

@@ -57,7 +57,7 @@ class SocketListener:
     @classmethod
     def open(cls, address: str) -> SocketListener | None:
         """Take the lock and listen; None if another monitor holds the lock."""
-        fd = acquire(address, "lock", blocking=False)
+        fd = acquire(address, "lock")
         return None if fd is None else cls(address, fd)
 
     def fileno(self) -> int:
@@ -95,7 +95,7 @@ def connect(address: str) -> SocketChannel | None:
     except OSError:
         sock.close()
         return None
-    return SocketChannel(sock, 0)
+    return SocketChannel(sock, _peer(sock)[0])
 
 
 def peer_channel(sock: socket.socket) -> SocketChannel:

@@ -22,19 +22,22 @@ from . import links, tree
 from .channels import PipeBell, SocketChannel
 from .frameworks import django_settings
 from .threads import BackgroundThread, can_have_threads
-from .waiting import Pollable, wait
+from .waiting import Ownable, Pollable, renew, wait
 
 PACKAGE_PARENT: Final = str(Path(__file__).resolve().parents[2])
 # The directory of the package is on the path only while it is found: other packages there must not hide a module.
+# Nor must files in the application's directory, which `-c` puts first though `python app.py` does not.
 BOOT: Final = (
-    "import sys; sys.path.insert(0, {parent!r}); import autocron; del sys.path[0]; sys.path.append({parent!r});"
+    "import sys; sys.path[:1] = filter(None, sys.path[:1]);"
+    " sys.path.insert(0, {parent!r}); import autocron; del sys.path[0]; sys.path.append({parent!r});"
     " from autocron.system.child import main; main(*sys.argv[1:])"
 )
+STARTING_S: Final = 5.0  # then we start a monitor beside a starter that seems to be stopped; the lock decides
 
 
 def _executable() -> str:
     """The interpreter; a server that embeds Python (uWSGI) names itself as the executable."""
-    if "python" in os.path.basename(sys.executable or "").lower():
+    if os.path.basename(sys.executable or "").lower().startswith(("python", "pypy")):
         return sys.executable
     return os.path.join(sys.exec_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
 
@@ -46,6 +49,7 @@ class Processes:
 
     def __init__(self) -> None:
         self._monitors: dict[SocketChannel, int] = {}
+        self._dead: set[int] = set()  # monitors that are gone, of whose sessions something may be left to bury
 
     def locate(self, database_file: str | Path) -> str:
         return addresses.locate(database_file)
@@ -90,7 +94,7 @@ class Processes:
 
     @contextlib.contextmanager
     def starting(self, address: str) -> Iterator[None]:
-        fd = addresses.acquire(address, "starting", blocking=True)
+        fd = addresses.acquire(address, "starting", within_s=STARTING_S)
         try:
             yield
         finally:
@@ -98,17 +102,25 @@ class Processes:
                 os.close(fd)
 
     def wait(self, sources: Sequence[Source], until: float | None) -> list[Event]:
-        events = wait(cast("Sequence[Pollable]", sources), until)
-        if self._monitors:
-            for event in events:
-                if isinstance(event, Closed) and event.channel in self._monitors:
-                    self._reap(event.channel)
+        events = renew(cast("Sequence[Ownable]", sources))
+        if events is None:
+            events = wait(cast("Sequence[Pollable]", sources), until)
+        for event in events:
+            if isinstance(event, Closed):
+                self._mourn(cast("SocketChannel", event.channel))
+        if events and self._dead:
+            self._dead = {each for each in self._dead if tree.bury(session=each)}
         return events
 
-    def _reap(self, channel: SocketChannel) -> None:
-        """Our link closes a moment before the process is a zombie, so this blocks for that moment only."""
-        with contextlib.suppress(OSError):
-            os.waitpid(self._monitors.pop(channel), 0)
+    def _mourn(self, channel: SocketChannel) -> None:
+        """A monitor is gone. As its parent, and as PID 1 of a container, we are the one who has to reap."""
+        pid = self._monitors.pop(channel, 0)
+        if pid:
+            # Our link closes a moment before the process is a zombie, so this blocks for that moment only.
+            with contextlib.suppress(OSError):
+                os.waitpid(pid, 0)
+        if channel.pid:
+            self._dead.add(channel.pid)
 
     def kill(self, channel: Channel) -> None:
         with contextlib.suppress(OSError):
@@ -138,7 +150,10 @@ class Processes:
         return threading.RLock()
 
     def describe(self) -> Mapping[str, Any]:
-        directory = os.getcwd()
+        try:
+            directory = os.getcwd()
+        except OSError:  # it has been removed
+            directory = "/"
         return {
             "executable": _executable(),
             "flags": subprocess._args_from_interpreter_flags(),  # type: ignore[attr-defined]
@@ -152,6 +167,7 @@ class Processes:
     def on_fork(self, callback: Callable[[], None]) -> None:
         def in_child() -> None:
             self._monitors.clear()
+            self._dead.clear()
             callback()
 
         os.register_at_fork(after_in_child=in_child)

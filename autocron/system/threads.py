@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from .clock import SystemClock
 
 logger = logging.getLogger("autocron.system")
+
+PAUSE_S: Final = 1.0  # what went wrong (no descriptor left?) would go wrong again at once
 
 
 def can_have_threads() -> bool:
@@ -36,13 +40,15 @@ class BackgroundThread:
             except Exception:
                 logger.exception("autocron's background thread met an error and goes on")
                 going = True
+                threading.Event().wait(PAUSE_S)
             if not going:
                 self._stopped = True
             self._open_gates()
 
     def _open_gates(self) -> None:
-        while self._gates:
-            self._gates.popleft().release()
+        with contextlib.suppress(IndexError):  # `stop` and the thread may both be at it
+            while True:
+                self._gates.popleft().release()
 
     def wait_for(self, condition: Callable[[], bool], until: float | None = None) -> bool:
         # A lock of one's own, not a shared condition: there, who is woken waits once more, for the one who wakes.

@@ -78,6 +78,18 @@ def end_session(leader: int, started: int) -> None:
             _kill_and_see(each)
 
 
+def bury(session: int) -> bool:
+    """Reap our dead children of this session, which were adopted; whether anything of the session is left."""
+    left = False
+    for each in processes():
+        if each.session == session:
+            with contextlib.suppress(ChildProcessError):
+                if each.state == "Z" and each.parent == os.getpid() and os.waitpid(each.pid, os.WNOHANG)[0]:
+                    continue
+            left = True
+    return left
+
+
 def _kill_and_see(target: Process) -> None:
     with contextlib.suppress(OSError):
         fd = os.pidfd_open(target.pid)

@@ -22,6 +22,19 @@ class Pollable(Protocol):
     def receive(self, mask: int) -> Iterator[Event]: ...
 
 
+class Ownable(Protocol):
+    """A source whose descriptors an application may close, and reuse their numbers."""
+
+    def is_ours(self) -> bool: ...
+    def disowned(self) -> Iterator[Event]: ...
+
+
+def renew(sources: Sequence[Ownable]) -> list[Event] | None:
+    """What follows from the descriptors that were taken from us; None: none was."""
+    gone = [each for each in sources if not each.is_ours()]
+    return [event for each in gone for event in each.disowned()] if gone else None
+
+
 def wait(sources: Sequence[Pollable], until: float | None, timer: Timer | None = None) -> list[Event]:
     """See `autocron.interface.Spawner.wait`."""
     poll = select.poll()

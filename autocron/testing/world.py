@@ -113,6 +113,9 @@ class MemoryBell:
     def ring(self) -> None:
         self.rung = True
 
+    def close(self) -> None:
+        self.rung = False
+
     def is_due(self) -> bool:
         return self.rung
 

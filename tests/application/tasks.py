@@ -1,6 +1,7 @@
 """Tasks of the tests' application. They tell what they do in a diary, and wait at gates that the test opens."""
 
 import fcntl
+import logging
 import os
 import signal
 import subprocess
@@ -150,3 +151,17 @@ def where():
 def interpreter():
     """The interpreter of the worker."""
     return sys.executable
+
+
+@autocron.delay
+def exit_worker(code):
+    """A job that ends its process past Python."""
+    os._exit(code)
+
+
+@autocron.delay
+def shout(text):
+    """A job that prints and logs."""
+    print("printed", text, file=sys.stderr)
+    logging.basicConfig()
+    logging.warning("logged %s", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import stat
@@ -151,6 +152,34 @@ def test_between_stop_and_start_tasks_run_in_the_caller(world: World) -> None:
     assert application.do("autocron.start(DATABASE)") is True
     application.do("told('outside')")
     assert world.hear("told outside")[-1] == str(world.worker().pid)
+
+
+def test_start_and_stop_again_and_again(world: World) -> None:
+    """Contract 1: neither descriptors nor threads nor processes pile up."""
+    application = world.application()
+    application.do("import gc, os, threading")
+    application.do(
+        "def picture():\n    gc.collect(); return len(os.listdir('/proc/self/fd')), threading.active_count()\n"
+    )
+    application.do("autocron.stop()")
+    before = application.do("picture()")
+    for _ in range(3):
+        assert application.do("autocron.start(DATABASE)") is True
+        assert application.do("until_ready(add(1, 2))") == 3
+        application.do("autocron.stop()")
+    eventually(lambda: application.do("picture()") == before, lambda: application.do("picture()"))
+    world.await_empty(application.identity)
+
+
+def test_a_stopped_starter_stops_nobody(world: World) -> None:
+    """Contract 1: a process that is suspended while it starts the monitor does not hold up the others for ever."""
+    directory = world.directory / "app.db-autocron"
+    directory.mkdir(mode=0o700)
+    with open(directory / "starting", "w") as starting:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        application = world.application(start=False)
+        assert application.do("autocron.start(DATABASE)") is True
+        assert application.do("until_ready(add(1, 2))") == 3
 
 
 def test_never_started(world: World) -> None:
