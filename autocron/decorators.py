@@ -235,7 +235,7 @@ def _main_module() -> str:
     file = getattr(main, "__file__", None)
     if spec is not None and spec.name not in ("__main__", "__mp_main__"):
         return str(spec.name)  # python -m package.module
-    if file is None:
+    if file is None or file.startswith("<"):  # python -c, python - and the prompt
         return "__main__"
     path = Path(file).absolute()
     if spec is not None and path.name == "__main__.py":

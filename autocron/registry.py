@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 from .job import Entry
+
+_loading: ContextVar[str] = ContextVar("loading", default="")  # threads that tasks have left load nothing
 
 
 @dataclass
@@ -19,7 +22,15 @@ class Registry:
     version: int = 0  # grows with each change of the entries
     dialect: str = "autocron"  # of crontabs that do not say
     postpone: Callable[[Callable[[], None]], None] | None = None  # calls back when a registration is to go out
-    loading: str = ""  # the main script that is just being loaded by a worker
+
+    @property
+    def loading(self) -> str:
+        """What a worker is just loading in this thread: a module, or the path of the main script."""
+        return _loading.get()
+
+    @loading.setter
+    def loading(self, name: str) -> None:
+        _loading.set(name)
 
     def add_task(self, address: str, function: Callable[..., Any]) -> None:
         """Make a function callable by workers."""

@@ -9,7 +9,8 @@ import os
 import runpy
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ..registry import registry
@@ -44,10 +45,12 @@ class ApplicationCode:
             self._django = ""
         module = address.rpartition(":")[0]
         if module.startswith("/"):
-            self._load_main(module)
+            with _loading(module):
+                self._load_main(module)
         elif module not in sys.modules:
             importlib.invalidate_caches()  # it may have been written since we looked
-            importlib.import_module(module)
+            with _loading(module):
+                importlib.import_module(module)
         function = registry.tasks.get(address)
         if function is None:
             raise LookupError(f"there is no task {address}: no function of this name is decorated in {module}")
@@ -60,7 +63,6 @@ class ApplicationCode:
         main = types.ModuleType(MAIN)
         previous = sys.modules["__main__"]
         sys.modules["__main__"] = sys.modules[MAIN] = main
-        registry.loading = path
         try:
             if os.path.isdir(path) or path.endswith((".pyz", ".zip")):
                 main.__dict__.update(runpy.run_path(path, run_name=MAIN))
@@ -75,8 +77,6 @@ class ApplicationCode:
             sys.modules["__main__"] = previous
             del sys.modules[MAIN]
             raise
-        finally:
-            registry.loading = ""
 
     def is_stale(self) -> bool:
         for module in list(sys.modules.values()):
@@ -89,3 +89,13 @@ class ApplicationCode:
             except OSError:
                 continue
         return False
+
+
+@contextmanager
+def _loading(name: str) -> Iterator[None]:
+    """What a module calls while it is imported was called in the application too, when it imported it."""
+    registry.loading = name
+    try:
+        yield
+    finally:
+        registry.loading = ""

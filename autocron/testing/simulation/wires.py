@@ -120,6 +120,9 @@ class Bell:
         self.owner.machine.point(f"{self.owner.kind}.ring")
         self.rung = True
 
+    def close(self) -> None:
+        self.rung = False
+
     def is_due(self) -> bool:
         return self.rung
 

@@ -1,0 +1,97 @@
+"""What is logged: by whom, where, and one line each."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+from processes import World, eventually
+
+LINE = re.compile(
+    r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR) (autocron\.[a-z.]+)\[(\d+)\]: (.*)$"
+)
+
+
+def lines(world: World) -> list[tuple[str, str, int, str]]:
+    """Level, logger, process and text of each line that our processes wrote to the application's stderr."""
+    found = (LINE.match(line) for line in world.stderr().splitlines())
+    return [(m[1], m[2], int(m[3]), m[4]) for m in found if m]
+
+
+def texts(world: World) -> list[str]:
+    """The texts alone."""
+    return [text for _, _, _, text in lines(world)]
+
+
+def test_the_life_of_a_monitor(world: World) -> None:
+    """Contract 6: started, worker started, died and replaced, draining, gone: one line each, to stderr."""
+    application = world.application(log="INFO")
+    monitor, worker = world.monitor(), world.worker()
+    assert application.do("until_ready(add(1, 2))") == 3
+    worker.kill()
+    assert application.do("until_ready(add(1, 2))") == 3
+    successor = world.worker()
+    application.signal(signal.SIGKILL)
+    application.wait()
+    world.await_empty()
+    assert lines(world) == [
+        ("INFO", "autocron.monitor", monitor.pid, f"started for {world.database}"),
+        ("INFO", "autocron.monitor.pool", monitor.pid, f"worker {worker.pid} started"),
+        ("WARNING", "autocron.monitor.pool", monitor.pid, f"worker {worker.pid} died (signal 9) and is replaced"),
+        ("INFO", "autocron.monitor.pool", monitor.pid, f"worker {successor.pid} started"),
+        ("INFO", "autocron.monitor", monitor.pid, "draining: the application has gone"),
+        ("INFO", "autocron.monitor.pool", monitor.pid, f"worker {successor.pid} ended"),
+        ("INFO", "autocron.monitor", monitor.pid, "gone"),
+    ]
+    assert len(world.stderr().splitlines()) == 7
+
+
+def test_a_failing_job_leaves_its_traceback(world: World) -> None:
+    """Contract 6: a job that fails is logged once by its worker, with the traceback of the user's code alone."""
+    application = world.application()
+    application.do("until_ready(fail('this went wrong'))")
+    text = eventually(lambda: "ValueError: this went wrong" in world.stderr() and world.stderr())
+    (line,) = lines(world)
+    assert line[:3] == ("ERROR", "autocron.worker", world.worker().pid)
+    assert re.match(r"job [0-9a-f]{32} of tasks:fail failed: ValueError: this went wrong", line[3])
+    traceback = text[text.index("Traceback") :]
+    assert 'tasks.py", line' in traceback
+    assert "/autocron/" not in traceback
+
+
+def test_a_quiet_application_hears_nothing(world: World) -> None:
+    """Contract 6: the level is the application's: at WARNING a healthy life writes nothing at all."""
+    application = world.application()
+    assert application.do("until_ready(add(1, 2))") == 3
+    assert application.end() == 0
+    world.await_empty()
+    assert world.stderr() == ""
+
+
+def test_an_exit_code_is_told(world: World) -> None:
+    """Contract 6: how a worker died is said: its signal or its exit code."""
+    application = world.application()
+    application.do("until_ready(exit_worker(3))")
+    assert texts(world)[0].endswith("died (exit code 3) and is replaced")
+    assert application.do("exit_worker(3).__class__.__name__") == "Result"
+    eventually(lambda: "is given up after 3 deaths: the worker died (exit code 3)" in world.stderr())
+
+
+def test_what_a_stubborn_job_costs(world: World) -> None:
+    """Contract 6: a worker that does not end within the grace period is killed, and that is said."""
+    world.configure(grace_s=0.3)
+    application = world.application()
+    application.do("stubborn('job')")
+    world.hear("begun job")
+    worker = world.worker()
+    assert application.end() == 0
+    world.await_empty()
+    assert texts(world) == [f"worker {worker.pid} did not end within the grace period and is killed"]
+
+
+def test_a_task_logs_as_it_likes(world: World) -> None:
+    """Contract 6: what tasks print or log goes where the application's goes, and the root logger is theirs."""
+    application = world.application()
+    application.do("until_ready(shout('from the task'))")
+    assert "printed from the task\n" in world.stderr()
+    assert "WARNING:root:logged from the task\n" in world.stderr()

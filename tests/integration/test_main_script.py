@@ -1,0 +1,204 @@
+"""Tasks of the main program, in all the ways a program can be started."""
+
+from __future__ import annotations
+
+import sys
+import time
+import zipapp
+from pathlib import Path
+
+import pytest
+from processes import Application, Raised, World
+
+from autocron.stores import open_store
+
+PROGRAM = """
+import os
+import autocron
+from talk import talk
+from tasks import note, until_ready
+DATABASE = os.path.join(os.environ["AUTOCRON_TEST"], "app.db")
+
+@autocron.delay
+def main_task(number):
+    return [number + 1, __name__ != "__main__"]
+
+class Box:
+    @staticmethod
+    @autocron.delay
+    def method(number):
+        return number * 2
+
+at_import = main_task(0)
+
+if __name__ == "__main__":
+    talk(globals())
+"""
+
+
+def package(directory: Path) -> None:
+    (directory / "package" / "inner").mkdir(parents=True)
+    for name in ("__init__.py", "__main__.py", "program.py", "inner/__init__.py"):
+        (directory / "package" / name).write_text("" if name.endswith("__init__.py") else PROGRAM)
+
+
+def start_script(world: World) -> Application:
+    (world.directory / "program.py").write_text(PROGRAM)
+    return world.application("program.py")
+
+
+def start_script_elsewhere(world: World) -> Application:
+    (world.directory / "program.py").write_text(PROGRAM)
+    other = world.directory / "other"
+    other.mkdir()
+    return world.application("../program.py", cwd=other)
+
+
+def start_package(world: World) -> Application:
+    package(world.directory)
+    return world.application("-m", "package")
+
+
+def start_module(world: World) -> Application:
+    package(world.directory)
+    return world.application("-m", "package.program")
+
+
+def start_top_module(world: World) -> Application:
+    (world.directory / "program.py").write_text(PROGRAM)
+    return world.application("-m", "program")
+
+
+def start_directory(world: World) -> Application:
+    (world.directory / "program").mkdir()
+    (world.directory / "program" / "__main__.py").write_text(PROGRAM)
+    return world.application("program", environment={"PYTHONPATH": str(world.directory)})
+
+
+def start_zipapp(world: World) -> Application:
+    source = world.directory / "source"
+    source.mkdir()
+    (source / "__main__.py").write_text(PROGRAM)
+    (source / "inside.py").write_text("VALUE = 1\n")
+    zipapp.create_archive(source, world.directory / "program.pyz")
+    return world.application("program.pyz", environment={"PYTHONPATH": str(world.directory)})
+
+
+def start_without_suffix(world: World) -> Application:
+    (world.directory / "program").write_text("#!/usr/bin/env python3\n" + PROGRAM)
+    return world.application("program")
+
+
+STARTS = [
+    start_script,
+    start_script_elsewhere,
+    start_package,
+    start_module,
+    start_top_module,
+    start_directory,
+    start_zipapp,
+    start_without_suffix,
+]
+
+
+@pytest.mark.parametrize("start", STARTS, ids=lambda start: start.__name__.removeprefix("start_"))
+def test_tasks_of_the_main_program(world: World, start: object) -> None:
+    """Contract 3: functions of the main script work, however it is started; its guarded part does not run again."""
+    application = start(world)  # type: ignore[operator]
+    assert application.do("until_ready(main_task(1))") == [2, True]
+    assert application.do("until_ready(Box.method(4))") == 8
+    # Ran at import in the application, where autocron was not active; a worker that loads the program ignores it.
+    assert application.do("at_import.result") == [1, False]
+    assert "is ignored" in application.stderr()
+    assert len(world.stored()) == 2
+    # A restarted worker, and one of the next life, find them too.
+    world.worker().kill()
+    assert application.do("until_ready(main_task(2))") == [3, True]
+    uuid = application.do("main_task(3).uuid")
+    assert application.do(f"until_ready(autocron.Result(uuid={uuid!r}))") == [4, True]
+    assert {each.error for each in world.stored()} == {""}
+
+
+def test_cron_entries_of_the_main_program(world: World) -> None:
+    """Contract 2 and 3: entries of the main script run in a worker, which loads the script to find them."""
+    (world.directory / "fires.py").write_text(
+        PROGRAM.replace(
+            "class Box:", '@autocron.cron\ndef every_minute():\n    note("fired", os.getpid())\n\nclass Box:'
+        )
+    )
+    now = time.time()
+    store = open_store(str(world.database))
+    store.set_entry(f"{world.directory / 'fires.py'}:every_minute#0", "* * * * *", now - 3600)
+    store.close()
+    application = world.application("fires.py")
+    # The fire times missed while nothing ran are made up for, once.
+    assert world.hear("fired") == ["fired", str(world.worker().pid)]
+    assert [each.entry for each in world.stored()] == [f"{world.directory / 'fires.py'}:every_minute#0"]
+    assert application.end() == 0
+
+
+def test_a_script_without_a_guard(world: World) -> None:
+    """Contract 1 and 3: `start` and calls at the top level of a script: a worker that loads it starts nothing."""
+    (world.directory / "bare.py").write_text(
+        PROGRAM.replace(
+            'if __name__ == "__main__":\n    ', "autocron.start(DATABASE)\nresult = main_task(5)\n"
+        ).replace("talk(globals())", "if 'AUTOCRON_TALK' in os.environ and __name__ == '__main__': talk(globals())")
+    )
+    application = world.application("bare.py", start=False)
+    assert application.do("until_ready(result)") == [6, True]
+    assert len(world.stored()) == 1
+    assert len(world.monitors()) == 1
+
+
+def test_a_module_that_calls_tasks_while_it_is_imported(world: World) -> None:
+    """Contract 3: a worker that imports it ignores the calls: each would be one more job with each new worker."""
+    (world.directory / "eager.py").write_text(
+        "import autocron, tasks\nresult = tasks.add(1, 1)\n@autocron.delay\ndef task(): return tasks.add(2, 2).uuid\n"
+    )
+    application = world.application()
+    application.do("import eager")
+    inner = application.do("until_ready(eager.task())")
+    world.worker().kill()
+    application.do("until_ready(eager.task())")
+    assert application.do(f"until_ready(autocron.Result(uuid={inner!r}))") == 4
+    assert sorted(each.task for each in world.stored()) == ["eager:task"] * 2 + ["tasks:add"] * 3
+
+
+def test_a_main_program_that_cannot_be_loaded(world: World) -> None:
+    """Contract 3: whatever importing raises ends in the Result; the queue goes on."""
+    (world.directory / "broken.py").write_text(
+        PROGRAM + "\nif __name__ != '__main__': raise RuntimeError('only as a program')\n"
+    )
+    application = world.application("broken.py")
+    assert "RuntimeError: only as a program" in application.do("until_ready(main_task(1))")
+    application.do("import tasks")
+    assert application.do("until_ready(tasks.add(1, 2))") == 3
+
+
+@pytest.mark.parametrize("arguments", [("-c", "{code}"), ("-i", "-c", "{code}"), ("-",)], ids=["-c", "-i", "stdin"])
+def test_tasks_of_an_interactive_session_are_refused(world: World, arguments: tuple[str, ...]) -> None:
+    """Contract 3: tasks of an interactive session are refused at the call; those of modules work there too."""
+    program = world.directory / "typed"
+    program.write_text(PROGRAM.replace("at_import = main_task(0)", ""))
+    with program.open() as typed:
+        application = world.application(
+            *(each.format(code=program.read_text()) for each in arguments), stdin=typed, python=(sys.executable,)
+        )
+        with pytest.raises(Raised, match="TaskError: main_task: a worker cannot find a task of an interactive session"):
+            application.do("main_task(1)")
+        application.do("import tasks")
+        assert application.do("until_ready(tasks.add(1, 2))") == 3
+
+
+def test_nested_functions_and_lambdas_are_refused(world: World) -> None:
+    """Contract 3: what cannot work is refused at the call, never lost later."""
+    application = world.application()
+    application.do("def make():\n    @autocron.delay\n    def inner(): pass\n    return inner\n")
+    for made in ("make()", "autocron.delay(lambda: 1)"):
+        with pytest.raises(Raised, match=r"TaskError: .* cannot find a nested function or a lambda"):
+            application.do(f"{made}()")
+    with pytest.raises(Raised, match="PayloadError"):
+        application.do("add(open('/dev/null'), 1)")
+    with pytest.raises(Raised, match="TypeError"):
+        application.do("add(1)")
+    assert world.stored() == []
