@@ -78,6 +78,18 @@ def test_a_file_on_a_read_only_file_system_is_refused(world: World) -> None:
         application.do("autocron.start(DATABASE)")
 
 
+def test_texts_and_names_that_are_not_utf_8_end_nobody(world: World) -> None:
+    """Contract 3: whatever ends the function ends in the `Result`. Contract 1: a path is used as it is."""
+    application = world.application(start=False)
+    name = "DATABASE + '? #%41 \\udcff'"
+    assert application.do(f"autocron.start({name})") is True
+    monitor = world.monitor()
+    assert application.do(r"until_ready(fail('\udcff\0'))") == "ValueError: \udcff\0"
+    assert application.do("until_ready(add(1, 2))") == 3
+    assert world.monitors() == [monitor]
+    assert application.do(f"os.path.exists({name})") is True
+
+
 def test_start_waits_for_another_program_that_holds_the_file_locked(world: World) -> None:
     """Design 5: another program that locks the file for a while only delays."""
     filled(world.database, jobs=0)
