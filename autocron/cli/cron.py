@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, tzinfo
 from typing import Any, Final
 
 import click
@@ -12,6 +11,7 @@ from ..crontab import Crontab
 from ..errors import CrontabError
 from ..interface import Interface
 from ..schedule import Schedule
+from .moments import epoch
 from .output import emit, iso, json_option, readable, table
 
 OTHER: Final = {"autocron": "unix", "unix": "autocron"}
@@ -22,7 +22,15 @@ OTHER: Final = {"autocron": "unix", "unix": "autocron"}
 @click.option(
     "--dialect", type=click.Choice(list(OTHER)), default="autocron", show_default=True, help="How to read it."
 )
-@click.option("-n", "number", type=click.IntRange(0), default=5, show_default=True, help="How many fire times to show.")
+@click.option(
+    "-n",
+    "number",
+    type=click.IntRange(0),
+    metavar="N",
+    default=5,
+    show_default=True,
+    help="How many fire times to show.",
+)
 @click.option("--tz", metavar="NAME", help='Time zone such as "Europe/Berlin".  [default: the local one]')
 @click.option("--from", "start", metavar="TIME", help="Show fire times later than this ISO time.  [default: now]")
 @json_option
@@ -44,7 +52,7 @@ def cron(
         schedule = Schedule(parsed, tz=tz)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    after = interface.clock.time() if start is None else _epoch(start, schedule.tz)
+    after = interface.clock.time() if start is None else epoch(start, "--from", schedule.tz)
     document = {
         "crontab": crontab,
         "dialect": dialect,
@@ -55,18 +63,6 @@ def cron(
         "other_dialect": _other(crontab, parsed, OTHER[dialect]),
     }
     emit(document, as_json, _render)
-
-
-def _epoch(text: str, tz: tzinfo | None) -> float:
-    try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None and tz is not None:
-            moment = moment.replace(tzinfo=tz)
-        return moment.timestamp()
-    except (ValueError, OverflowError) as error:
-        raise click.BadParameter(
-            f"{text!r} ({error}); give a time such as 2027-01-01T00:00", param_hint="--from"
-        ) from None
 
 
 def _fire_times(schedule: Schedule, after: float, number: int) -> Iterable[float]:

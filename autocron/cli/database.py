@@ -6,6 +6,7 @@ Both ways give the same answers, because the same code answers: `Applications`, 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +15,13 @@ import click
 from .. import messages
 from ..errors import AutocronError, StoreError
 from ..interface import Body, Channel, Closed, Interface, Message, Store
+from ..job import Selection, Stored
 from ..monitor.applications import Applications
 from ..monitor.pool import Pool
 from ..settings import Settings
 
 ANSWER_S: Final = 10.0
+PAGE: Final = 1000
 
 
 class Database:
@@ -37,6 +40,10 @@ class Database:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the link and the store."""
         if self._link is not None:
             self._link.close()
         if self._store is not None:
@@ -57,7 +64,37 @@ class Database:
             self._link = None
         ear = _Ear()
         self._open().answer(ear, 0, question, argument)
-        return _answer_in(ear.body)
+        answer = _answer_in(ear.body)
+        if question in messages.WAKING and self.find_monitor():
+            # It has started meanwhile, and may have looked before there was something.
+            assert self._link is not None
+            self._link.send((messages.LOOK,))
+        return answer
+
+    def jobs(self, selection: Selection, *, with_payloads: bool = False) -> Iterator[Stored]:
+        """The jobs of a selection, asked for in pages."""
+        rest: tuple[Any, ...] | None = tuple(selection)
+        while rest is not None:
+            page, rest = self.ask(messages.JOBS, (rest, PAGE, with_payloads))
+            yield from map(Stored._make, page)
+
+    def change(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Change settings; all of them, changed."""
+        values: dict[str, Any] = self.ask(messages.SETTINGS, changes)
+        if changes and self.find_monitor():
+            # It may have started while they were written past it; saying them twice does no harm.
+            values = self.ask(messages.SETTINGS, changes)
+        return values
+
+    def overview(self) -> dict[str, Any]:
+        """What there is, and who works on it."""
+        overview: dict[str, Any] = self.ask(messages.OVERVIEW)
+        return overview
+
+    @property
+    def monitor_pid(self) -> int:
+        """Process id of the monitor; 0 if none runs, or in another pid namespace."""
+        return self._link.pid if self.find_monitor() and self._link is not None else 0
 
     def find_monitor(self) -> bool:
         """Whether a monitor runs, which is then the one to ask."""
@@ -122,7 +159,7 @@ def _existing(interface: Interface, file: str) -> str:
         address = interface.spawner.locate(file)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    if "://" in address:
+    if "://" in address or interface.spawner.in_process:
         return address
     path = Path(address)
     if not path.exists():

@@ -56,6 +56,20 @@ def printable(value: object) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
+def shortened(text: str, most: int) -> str:
+    """The first line of a text, in at most so many characters."""
+    line, _, more = text.partition("\n")
+    return line if len(line) <= most and not more else f"{line[: most - 1]}…"
+
+
+def seconds(value: float) -> str:
+    """A duration: "0.3 s", "42 s", "5 min", "3 h", "2 d"."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if value >= 2 * length:
+            return f"{value / length:.0f} {unit}"
+    return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
+
+
 def iso(epoch: float, tz: tzinfo | None) -> str:
     """UTC epoch seconds as ISO 8601 with offset, in this zone (None: the local one)."""
     return datetime.fromtimestamp(epoch, UTC).astimezone(tz).isoformat(timespec="seconds")

@@ -13,11 +13,35 @@ import click
 from .. import __version__
 from ..errors import AutocronError
 from ..system import real_interface
+from .by_hand import pause, purge, resume, retry, run_now
 from .cron import cron
+from .crons import crons
+from .doctor import doctor
 from .info import info
+from .results import results
+from .run import run
 from .settings import settings
+from .tasks import tasks
+from .top import top
+from .workers import workers
 
-COMMANDS: Final = (info, settings, cron)
+COMMANDS: Final = (
+    info,
+    tasks,
+    results,
+    workers,
+    crons,
+    top,
+    settings,
+    retry,
+    purge,
+    run_now,
+    pause,
+    resume,
+    doctor,
+    run,
+    cron,
+)
 
 
 class Refused(click.ClickException):

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import click
 
-from .. import messages
 from ..interface import Interface
 from ..settings import Settings
 from .database import Database
@@ -58,11 +57,8 @@ def settings(interface: Interface, /, db: str, as_json: bool, **given: Any) -> N
     changes = {name: _read(value, defaults[name]) for name, value in given.items() if value is not None}
     Settings().changed(**changes)  # a refusal does not need the database
     with Database(interface, db) as database:
-        values = database.ask(messages.SETTINGS, changes)
+        values = database.change(changes)
         monitor = database.find_monitor()
-        if changes and monitor:
-            # It may have started while they were written past it; saying them twice does no harm.
-            values = database.ask(messages.SETTINGS, changes)
     about = {each.name: each.metadata["about"] for each in fields(Settings)}
     document = {
         "database": database.address,

@@ -13,11 +13,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from .. import messages
+from .. import __version__, messages
 from ..errors import StoreBusy, StoreError
 from ..interface import (
     Body,
@@ -101,7 +102,7 @@ class Monitor:
             self.applications = Applications(interface, store, self.pool, settings)
             self.dispatcher = Dispatcher(interface, store, self.pool, token)
             self.scheduler = Scheduler(interface, store, token)
-            self.applications.announced = self.scheduler.keys
+            self.applications.about = self._about
             self.pruner = Pruner(interface, store)
             self.tidier = Tidier(interface, store)
         except StoreError as error:
@@ -221,6 +222,17 @@ class Monitor:
         if question in messages.WAKING:
             self.dispatcher.expect(self.interface.clock.time())
         self._apply(self.applications.settings)
+
+    def _about(self) -> dict[str, Any]:
+        """What the command line shows of this monitor."""
+        return {
+            "version": __version__,
+            "protocol": messages.PROTOCOL,
+            "python": sys.version.partition(" ")[0],
+            "announced": self.scheduler.keys(),
+            "settled": self.dispatcher.settled,
+            "draining": self._drained_at is not None,
+        }
 
     def _welcome(self, channel: Channel, body: Body) -> None:
         _, protocol, spec, workers = body

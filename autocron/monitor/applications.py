@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -40,7 +40,7 @@ class Applications:
         self.pool = pool
         self.settings = settings
         self.linked: dict[Channel, Application] = {}
-        self.announced: Callable[[], Collection[str]] = tuple  # keys of the entries that fire
+        self.about: Callable[[], Mapping[str, Any]] = dict  # what the monitor itself has to tell
         self._counts: dict[int, int] = {}
         self._count_at = 0.0  # monotonic
 
@@ -179,8 +179,8 @@ class Applications:
                 for each in self.pool.members.values()
             ],
             "entries": [tuple(each) for each in self.store.entries()],  # also those that nobody announces now
-            "announced": list(self.announced()),
-            "applications": [each.spec.get("pid", 0) for each in self.linked.values() if each.counts],
+            "applications": [dict(each.spec) for each in self.linked.values() if each.counts],
+            **self.about(),
         }
 
     def _count(self) -> dict[int, int]:

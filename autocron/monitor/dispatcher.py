@@ -69,6 +69,7 @@ class Dispatcher:
         self.ready: deque[Job] = deque()
         self.next_due: float | None = store.next_due()
         self.is_displaced = False  # another file is in the place of the database
+        self.settled = 0  # outcomes stored since this monitor began
         self._trouble: StoreError | None = None  # why the store took nothing when it was last tried
         self._retry_at: float | None = None  # monotonic; not None: leave the store alone until then
         self._groups: list[_Group] = []
@@ -291,6 +292,7 @@ class Dispatcher:
             return []
         ended = [each.id for each in self._outcomes]
         self._outcomes.clear()
+        self.settled += len(ended)
         if self._trouble is not None:
             self._trouble = None
             self.dispatch()  # which was held back meanwhile, and nothing else may happen

@@ -45,8 +45,7 @@ class ApplicationCode:
             self._django = ""
         module = address.rpartition(":")[0]
         if module.startswith("/"):
-            with _loading(module):
-                self._load_main(module)
+            self.load_main(module)
         elif module not in sys.modules:
             importlib.invalidate_caches()  # it may have been written since we looked
             with _loading(module):
@@ -56,7 +55,8 @@ class ApplicationCode:
             raise LookupError(f"there is no task {address}: no function of this name is decorated in {module}")
         return function
 
-    def _load_main(self, path: str) -> None:
+    def load_main(self, path: str) -> None:
+        """Load a script, an archive or a directory as the main script, without what is guarded for the program."""
         if path in self._mains:
             return
         self._mains.add(path)
@@ -64,14 +64,15 @@ class ApplicationCode:
         previous = sys.modules["__main__"]
         sys.modules["__main__"] = sys.modules[MAIN] = main
         try:
-            if os.path.isdir(path) or path.endswith((".pyz", ".zip")):
-                main.__dict__.update(runpy.run_path(path, run_name=MAIN))
-                sys.modules["__main__"] = sys.modules[MAIN] = main
-            else:
-                loader = importlib.machinery.SourceFileLoader(MAIN, path)
-                main.__spec__ = importlib.util.spec_from_loader(MAIN, loader)
-                main.__file__ = path
-                loader.exec_module(main)
+            with _loading(path):
+                if os.path.isdir(path) or path.endswith((".pyz", ".zip")):
+                    main.__dict__.update(runpy.run_path(path, run_name=MAIN))
+                    sys.modules["__main__"] = sys.modules[MAIN] = main
+                else:
+                    loader = importlib.machinery.SourceFileLoader(MAIN, path)
+                    main.__spec__ = importlib.util.spec_from_loader(MAIN, loader)
+                    main.__file__ = path
+                    loader.exec_module(main)
         except BaseException:
             self._mains.discard(path)
             sys.modules["__main__"] = previous

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import autocron
 from autocron import messages
-from autocron.engine import Engine
 from autocron.errors import AutocronError, StoreFull
-from autocron.interface import Store
 from autocron.job import Selection, Status
 from autocron.registry import registry
-from autocron.stores import open_store
-from autocron.testing.clock import FakeClock
-from autocron.testing.world import World
 
 ran: list[str] = []
 took: list[Callable[[], None]] = []
-MIDNIGHT = 1_800_057_600.0  # of a Friday, UTC
 
 
 @autocron.delay
@@ -39,51 +31,11 @@ def hourly() -> None:
     ran.append("hourly")
 
 
-class Small:
-    """An application and a monitor with one worker, in one thread."""
-
-    def __init__(self, path: Path) -> None:
-        self.clock = FakeClock(MIDNIGHT + 60)
-        self.stores: list[Store] = []
-        self.world = World(self.clock, self.open, random.Random(1))
-        self.engine = Engine(self.world.interface())
-        self.path = str(path)
-
-    def open(self, address: str) -> Store:
-        self.stores.append(open_store(self.path))
-        return self.stores[-1]
-
-    def start(self) -> None:
-        assert self.engine.start("app.db")
-        self.world.registrar = lambda: self.engine._registrar
-        self.settle()
-
-    def settle(self) -> None:
-        """Let everything happen that can."""
-        self.world.pump()
-        while self.world.run_one():
-            self.world.pump()
-
-    def ask(self, question: str, argument: Any = None) -> Any:
-        assert self.engine._registrar is not None
-        answer = self.engine._registrar.ask(question, argument)
-        self.settle()
-        return answer
-
-    def jobs(self, *statuses: Status) -> list[Any]:
-        return list(self.ask(messages.JOBS, (tuple(Selection(statuses)), 100, True))[0])
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Small]:
-    """A small world that has started."""
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    """Nothing has run."""
     ran.clear()
     took.clear()
-    made = Small(tmp_path / "app.db")
-    made.start()
-    yield made
-    made.engine.stop()
-    made.world.pump()
 
 
 @pytest.fixture
@@ -95,7 +47,7 @@ def entry() -> Iterator[str]:
     registry.forget(f"{__name__}:hourly")
 
 
-def test_a_paused_database_takes_jobs_and_runs_none(small: Small) -> None:
+def test_a_paused_database_takes_jobs_and_runs_none(small: Any) -> None:
     """command line: pausing keeps what is registered, and survives the monitor."""
     small.ask(messages.SETTINGS, {"paused": True})
     results = [note("one"), note("two")]
@@ -112,7 +64,7 @@ def test_a_paused_database_takes_jobs_and_runs_none(small: Small) -> None:
     assert [each[4] for each in small.jobs()] == [Status.READY] * 2
 
 
-def test_pausing_takes_back_what_has_not_begun(small: Small) -> None:
+def test_pausing_takes_back_what_has_not_begun(small: Any) -> None:
     """command line: what a worker has not begun waits in the store, and is run once after the pause."""
     for number in range(20):
         note(str(number))
@@ -127,7 +79,7 @@ def test_pausing_takes_back_what_has_not_begun(small: Small) -> None:
     assert sorted(ran, key=int) == [str(number) for number in range(20)]
 
 
-def test_a_store_that_is_full_when_it_is_paused_loses_nothing(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_is_full_when_it_is_paused_loses_nothing(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """design 2.1: what could not be given back is given back later."""
     store = small.stores[-1]
     release = store.release
@@ -153,7 +105,7 @@ def test_a_store_that_is_full_when_it_is_paused_loses_nothing(small: Small, monk
     assert sorted(ran, key=int) == [str(number) for number in range(20)]
 
 
-def test_what_waited_for_a_store_in_trouble_goes_on_by_itself(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_waited_for_a_store_in_trouble_goes_on_by_itself(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """design 2.1: once outcomes can be stored again, the jobs behind them run without anybody's asking."""
     store = small.stores[-1]
     settle = store.settle
@@ -175,7 +127,7 @@ def test_what_waited_for_a_store_in_trouble_goes_on_by_itself(small: Small, monk
     assert ran == ["0", "1", "2", "3", "4"]
 
 
-def test_entries_do_not_fire_while_paused_and_make_up_for_it_once(small: Small, entry: str) -> None:
+def test_entries_do_not_fire_while_paused_and_make_up_for_it_once(small: Any, entry: str) -> None:
     """contract 2, catch-up: fire times in a pause are missed ones; the newest is run once, late, at its end."""
     small.engine.announce()
     small.settle()
@@ -191,7 +143,7 @@ def test_entries_do_not_fire_while_paused_and_make_up_for_it_once(small: Small, 
     assert ran == ["hourly"] * 2
 
 
-def test_a_failed_job_is_retried_at_once(small: Small) -> None:
+def test_a_failed_job_is_retried_at_once(small: Any) -> None:
     """command line: it runs again under its own id, so whoever holds its Result sees the new outcome."""
     result = note("fail")
     small.settle()
@@ -202,7 +154,7 @@ def test_a_failed_job_is_retried_at_once(small: Small) -> None:
     assert small.ask(messages.RETRY, [b"?" * 16]) == 0
 
 
-def test_a_job_that_is_due_later_runs_now(small: Small) -> None:
+def test_a_job_that_is_due_later_runs_now(small: Any) -> None:
     """command line: `run-now` of a waiting job."""
     small.engine.register(note.__wrapped__, f"{__name__}:note", ("late",), {}, after_s=3600.0)
     small.settle()
@@ -212,7 +164,7 @@ def test_a_job_that_is_due_later_runs_now(small: Small) -> None:
     assert ran == ["late"]
 
 
-def test_an_entry_is_fired_beside_its_fire_times(small: Small, entry: str) -> None:
+def test_an_entry_is_fired_beside_its_fire_times(small: Any, entry: str) -> None:
     """command line: `run-now` of an entry makes one job of it, and its next fire time stays."""
     small.engine.announce()
     small.settle()
@@ -220,14 +172,14 @@ def test_an_entry_is_fired_beside_its_fire_times(small: Small, entry: str) -> No
     assert ran == ["hourly"]
     (job,) = small.jobs()
     assert (job[0], job[-1]) == (id, entry)
-    small.clock.reach(MIDNIGHT + 3600)
+    small.clock.reach(small.midnight + 3600)
     small.settle()
     assert ran == ["hourly"] * 2
     with pytest.raises(AutocronError, match=f"no entry 'weekly'; known are: {entry}"):
         small.ask(messages.FIRE, "weekly")
 
 
-def test_jobs_are_told_without_their_payloads_unless_asked_for(small: Small) -> None:
+def test_jobs_are_told_without_their_payloads_unless_asked_for(small: Any) -> None:
     """command line: a look at many jobs does not carry all they hold."""
     note("text")
     small.settle()
@@ -238,7 +190,7 @@ def test_jobs_are_told_without_their_payloads_unless_asked_for(small: Small) -> 
     assert Selection._make(rest) == Selection().beyond(job[0])
 
 
-def test_pages_have_a_sane_size(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_have_a_sane_size(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """design 2: a message is bounded in bytes, and what does not fit follows."""
     monkeypatch.setattr("autocron.monitor.applications.PAGE_BYTES", 100)
     for number in range(5):
@@ -252,7 +204,7 @@ def test_pages_have_a_sane_size(small: Small, monkeypatch: pytest.MonkeyPatch) -
     assert pages == [[b"4"], [b"3"], [b"2"], [b"1"], [b"0"]]
 
 
-def test_counting_takes_a_bounded_part_of_the_time(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counting_takes_a_bounded_part_of_the_time(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """design 2: nobody who asks often holds up the monitor."""
     store = small.stores[-1]
     counted = []
@@ -269,7 +221,7 @@ def test_counting_takes_a_bounded_part_of_the_time(small: Small, monkeypatch: py
     assert small.ask(messages.OVERVIEW)["counts"] == {Status.READY: 2}
 
 
-def test_jobs_are_removed(small: Small) -> None:
+def test_jobs_are_removed(small: Any) -> None:
     """command line: `purge`; a Result of a job that is gone is unavailable."""
     result = note("one")
     small.settle()
