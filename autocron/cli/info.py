@@ -37,6 +37,7 @@ def info(interface: Interface, /, db: str, as_json: bool) -> None:
             "monitor": database.find_monitor(),
             "monitor_pid": database.monitor_pid or None,
             "monitor_version": overview.get("version"),
+            "draining": overview.get("draining", False),
             "paused": overview["settings"]["paused"],
             "applications": [{"pid": each.get("pid", 0)} for each in overview["applications"]],
             "workers": [worker(each) for each in overview["workers"]],
@@ -56,6 +57,8 @@ def _render(document: Mapping[str, Any]) -> Iterable[Any]:
     monitor = "not running: nothing is run until an application starts"
     if document["monitor"]:
         monitor = f"running, pid {document['monitor_pid'] or 'unknown'}, autocron {document['monitor_version']}"
+    if document["draining"]:
+        monitor += "; draining: it is gone when what runs has ended, or the grace period is over"
     if document["paused"]:
         monitor += "; paused: jobs wait and no entry fires until `autocron resume`"
     jobs = ", ".join(f"{count} {status}" for status, count in document["jobs"].items())

@@ -179,7 +179,7 @@ class Applications:
                 for each in self.pool.members.values()
             ],
             "entries": [tuple(each) for each in self.store.entries()],  # also those that nobody announces now
-            "applications": [dict(each.spec) for each in self.linked.values() if each.counts],
+            "applications": [dict(each.spec) for each in self.linked.values() if each.counts and not each.leaving],
             **self.about(),
         }
 

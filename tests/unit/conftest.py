@@ -17,7 +17,7 @@ from autocron.stores import open_store
 from autocron.testing.clock import FakeClock
 from autocron.testing.world import World
 
-MIDNIGHT = 1_800_057_600.0  # of a Friday, UTC
+MIDNIGHT = 1_800_057_600.0  # of a Saturday, UTC
 
 
 class Small:

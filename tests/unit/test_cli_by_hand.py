@@ -163,8 +163,8 @@ def test_crons_tell_when_entries_fire_and_how_they_ended(small: Any, entry: str)
     register_some(small)
     (found,) = [each for each in document(small, "crons")["cron_entries"] if each["key"] == entry]
     assert (found["words"], found["fires"]) == ("every hour", True)
-    assert found["next_fire"] == "2027-01-15T04:00:00+00:00"
-    assert (found["last_fire"], found["last_job"]["status"]) == ("2027-01-15T03:00:00+00:00", "ready")
+    assert found["next_fire"] == "2027-01-16T04:00:00+00:00"
+    assert (found["last_fire"], found["last_job"]["status"]) == ("2027-01-16T03:00:00+00:00", "ready")
     end_monitor(small)
     (found,) = [each for each in document(small, "crons")["cron_entries"] if each["key"] == entry]
     assert not found["fires"]

@@ -43,6 +43,8 @@ class Link:
 class Spawner:
     """Links to be found, one after another; a wait with nothing to hear lasts until its end."""
 
+    in_process = False
+
     def __init__(self, clock: FakeClock, path: Path, links: list[Link]) -> None:
         self._clock = clock
         self._path = path

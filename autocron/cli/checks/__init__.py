@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from ...errors import StoreError
 from ...interface import Interface
 from ..database import Database
 
@@ -39,6 +40,7 @@ class Case:
     database: Database | None = None  # None: it cannot be asked
     overview: dict[str, Any] = field(default_factory=dict)  # empty if it cannot be asked
     has_monitor: bool = False
+    trouble: StoreError | None = None  # why there can be no answers
     is_stopped: bool = False  # the monitor is, by a signal
 
     @property

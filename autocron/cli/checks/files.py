@@ -100,7 +100,11 @@ def file(case: Case) -> Iterator[Finding]:
         yield Finding("file", PROBLEM, f"{path}: {trouble.reason}", _remedy(case, trouble))
         return
     if case.database is not None and not case.has_monitor:
-        case.overview = case.database.overview()
+        try:
+            case.overview = case.database.overview()
+        except StoreError as error:
+            yield Finding("file", PROBLEM, f"{path}: {error.reason}", _remedy(case, error))
+            return
     if found.st_mode & 0o022:
         yield Finding(
             "file",
@@ -123,8 +127,8 @@ def file(case: Case) -> Iterator[Finding]:
 
 def _trouble(case: Case) -> StoreError | None:
     """Why the store cannot be opened. While a monitor has it open, it can."""
-    if case.has_monitor:
-        return None
+    if case.has_monitor or case.trouble is not None:
+        return case.trouble
     try:
         open_store(str(case.path)).close()
     except StoreError as error:
@@ -232,6 +236,7 @@ def _remedy(case: Case, trouble: StoreError) -> str:
         others = ", ".join(f"{pid} ({name})" for pid, name in _users_of(case.path)) or "unknown"
         return f"end the other program's transaction; the file is open in: {others}"
     for words, remedy in (
+        ("not a SQLite", "give autocron a file of its own; if this was its database, restore a backup"),
         ("damaged", "restore a backup, or save what can be read: sqlite3 FILE .recover"),
         ("newer", "pip install --upgrade autocron"),
         ("read-only", f"chmod u+w {case.path}, or run as its owner"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ... import __version__, messages
-from ...errors import AutocronError
+from ...errors import AutocronError, StoreError
 from ...system import address as addresses
 from ...system import tree
 from ..database import Database
@@ -63,6 +63,8 @@ def link(case: Case) -> Iterator[Finding]:
             took_ms = (clock.monotonic() - started) * 1000
     except FileNotFoundError:
         return  # the directory is one of the findings
+    except StoreError as error:
+        case.trouble = error
     except AutocronError as error:
         if case.has_monitor:
             yield Finding("link", PROBLEM, str(error), "see `lock`; if nothing else helps: end the application")
