@@ -13,7 +13,7 @@ from .. import messages
 from ..interface import Interface
 from ..job import EntryState, Status, Stored
 from .database import Database
-from .output import emit, json_option, table
+from .output import emit, json_option, short, table
 from .selecting import SHORTEST_ID, STATUSES, Chosen, selecting
 
 GROUP: Final = 500  # jobs that are changed in one transaction
@@ -188,7 +188,7 @@ def _render_retry(document: Mapping[str, Any]) -> Iterable[Any]:
 
 
 def _render_run(document: Mapping[str, Any]) -> Iterable[Any]:
-    yield table(((each["task"], each["id"]) for each in document["jobs"]), "due now", "job")
+    yield table(((short(each["task"]), each["id"]) for each in document["jobs"]), "due now", "job")
     yield from _hindrances(document)
 
 
@@ -218,7 +218,7 @@ def _entry_of(what: str, keys: Sequence[str]) -> str:
 def _names(key: str) -> tuple[str, ...]:
     task = key.rpartition("#")[0]
     name = task.rpartition(":")[2]
-    return key, task, name, name.rpartition(".")[2]
+    return key, short(key), task, short(task), name, name.rpartition(".")[2]
 
 
 def _waiting_job(what: str, database: Database, keys: Sequence[str]) -> Stored:

@@ -13,7 +13,7 @@ from ..interface import Interface
 from ..job import EntryState, Status, Stored
 from ..schedule import Schedule
 from .database import Database
-from .output import emit, iso, json_option, readable, shortened, table
+from .output import emit, iso, json_option, readable, short, shortened, table
 from .results import ABOUT
 
 
@@ -85,7 +85,7 @@ def entry_table(entries: Iterable[Mapping[str, Any]]) -> Any:
     return table(
         (
             (
-                each["key"],
+                short(each["key"]),
                 each["crontab"],
                 shortened(each["words"] or "-", ABOUT),
                 each["tz"] or "local",
@@ -111,4 +111,6 @@ def _render(document: Mapping[str, Any]) -> Iterable[Any]:
         yield "paused: nothing fires until `autocron resume`"
     failed = [each for each in entries if each["last_job"] and each["last_job"]["error"]]
     if failed:
-        yield table(((each["key"], shortened(each["last_job"]["error"], ABOUT)) for each in failed), "failed", "error")
+        yield table(
+            ((short(each["key"]), shortened(each["last_job"]["error"], ABOUT)) for each in failed), "failed", "error"
+        )

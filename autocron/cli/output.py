@@ -62,6 +62,11 @@ def shortened(text: str, most: int) -> str:
     return line if len(line) <= most and not more else f"{line[: most - 1]}…"
 
 
+def short(task: str) -> str:
+    """The address of a task or the key of an entry, without the directory of its script."""
+    return task.rpartition("/")[2]
+
+
 def seconds(value: float) -> str:
     """A duration: "0.3 s", "42 s", "5 min", "3 h", "2 d"."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):

@@ -11,7 +11,7 @@ import click
 from ..interface import Interface
 from ..job import Status, Stored
 from .database import Database
-from .output import emit, iso, json_option, readable, shortened, table
+from .output import emit, iso, json_option, readable, short, shortened, table
 from .payloads import call_text, value_text
 from .selecting import Chosen, registered, selecting
 
@@ -75,7 +75,7 @@ def _render(document: Mapping[str, Any]) -> Iterable[Any]:
                 each["id"],
                 readable(each["registered"]),
                 each["status"],
-                shortened(f"{each['task']}({each['arguments']})", ABOUT),
+                shortened(f"{short(each['task'])}({each['arguments']})", ABOUT),
                 shortened(each["error"] or each["result"] or _waits(each), ABOUT),
             )
             for each in document["jobs"]

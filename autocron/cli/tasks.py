@@ -11,7 +11,7 @@ import click
 from ..interface import Interface
 from ..job import Status
 from .database import Database
-from .output import emit, iso, json_option, readable, shortened, table
+from .output import emit, iso, json_option, readable, short, shortened, table
 from .results import ABOUT
 from .selecting import STATUSES, Chosen, registered, selecting
 
@@ -61,7 +61,7 @@ def _render(document: Mapping[str, Any]) -> Iterable[Any]:
     yield table(
         (
             (
-                each["task"],
+                short(each["task"]),
                 *(each[status] for status in STATUSES),
                 readable(each["next_due"]),
                 readable(each["newest"]),

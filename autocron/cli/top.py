@@ -20,7 +20,7 @@ from ..job import Selection, Status, Stored
 from .crons import entry
 from .database import Database
 from .info import counts
-from .output import emit, iso, readable, shortened, table
+from .output import emit, iso, readable, short, shortened, table
 from .results import ABOUT
 from .selecting import registered
 from .workers import worker, worker_table
@@ -146,7 +146,9 @@ def _render(view: Mapping[str, Any]) -> Iterable[Any]:
         yield worker_table(view["workers"])
     if view["next_fires"]:
         yield table(
-            ((each["key"], readable(each["next_fire"])) for each in view["next_fires"]), "cron entry", "next fire time"
+            ((short(each["key"]), readable(each["next_fire"])) for each in view["next_fires"]),
+            "cron entry",
+            "next fire time",
         )
     if view["newest_errors"]:
         yield table(
@@ -154,7 +156,7 @@ def _render(view: Mapping[str, Any]) -> Iterable[Any]:
                 (
                     each["id"],
                     readable(each["registered"]),
-                    each["task"],
+                    short(each["task"]),
                     shortened(each["error"], ABOUT),
                 )
                 for each in view["newest_errors"]

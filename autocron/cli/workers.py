@@ -9,7 +9,7 @@ import click
 
 from ..interface import Interface
 from .database import Database
-from .output import emit, json_option, seconds, table
+from .output import emit, json_option, seconds, short, table
 
 NOBODY = "no monitor runs, so there are no workers: nothing is run until an application starts"
 
@@ -52,7 +52,10 @@ def worker(found: Mapping[str, Any]) -> dict[str, Any]:
 def worker_table(found: Iterable[Mapping[str, Any]]) -> Any:
     """Workers as a table."""
     return table(
-        ((each["pid"], each["state"], seconds(each["since_s"]), each["jobs"], each["task"]) for each in found),
+        (
+            (each["pid"], each["state"], seconds(each["since_s"]), each["jobs"], short(each["task"] or "-"))
+            for each in found
+        ),
         "worker",
         "state",
         "for",
