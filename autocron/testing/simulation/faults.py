@@ -38,8 +38,27 @@ STORE_LABELS: Final = tuple(
         {f"monitor.{each}" for each in ("open", "rescue", "add", "sync", "claim", "settle", "release", "fire", "prune")}
     )
 )
-READS: Final = frozenset({"monitor.open", "monitor.sync"} | {"store.open"})
-POINTS: Final = tuple(sorted(f"{label}.{side}" for label in LABELS for side in ("before", "after")))
+SIDES: Final = ("before", "after")
+LABELS_IN_ORDER: Final = tuple(sorted(LABELS))
+POINTS: Final = tuple(f"{label}.{side}" for label in LABELS_IN_ORDER for side in SIDES)
+
+
+# What else has to happen for a run to come to a rare point: numbers to be favoured, and how often.
+ROADS: Final[dict[str, dict[str, tuple[int, float]]]] = {
+    "monitor.fire": {"cron": (1, 1.0), "length": (3, 0.8)},
+    "monitor.prune": {"settings": (1, 1.0), "ttl": (1, 1.0), "length": (2, 0.8)},
+    "monitor.drain": {"leaves early": (1, 0.6), "step": (14, 0.3)},
+    "monitor.release": {"leaves early": (1, 0.6), "step": (14, 0.2), "task": (2, 0.4), "applications": (0, 0.6)},
+    "app.fallback": {"spawn of a monitor": (4, 0.6), "monitor.wait": (1, 0.15), "length": (2, 0.8)},
+}
+
+
+def possible(label: str) -> tuple[int, ...]:
+    """How the disk can refuse this call: what only reads needs no space, what only syncs waits for no lock."""
+    if label == "monitor.sync":
+        return (FULL, BROKEN)
+    method = label.rpartition(".")[2]
+    return (BUSY, FULL, BROKEN) if label == "app.fallback" or method in WRITES else (BUSY, BROKEN)
 
 
 @dataclass
@@ -57,6 +76,7 @@ class Swarm:
     aim_rate: float = 0.0
     switch_rate: float = 1.0
     partial_rate: float = 0.0
+    favoured: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, random: Random) -> Swarm:
@@ -74,14 +94,20 @@ class Swarm:
             partial_rate=random.choice((0.0, 0.0, 0.1, 0.4)),
         )
         if random.random() < 0.7:
-            swarm.most = max(swarm.most, 1)
-            swarm.aim_rate = random.choice((0.05, 0.3, 0.8))
-            if random.random() < 0.8:
-                swarm.aim, swarm.aim_kind = random.choice(POINTS), random.choice(tuple(KINDS))
-            else:
-                label = random.choice((*STORE_LABELS, "app.fallback"))
-                swarm.aim, swarm.aim_kind = f"disk {label}", random.choice(tuple(REFUSALS))
+            swarm._take_aim(random)
         return swarm
+
+    def _take_aim(self, random: Random) -> None:
+        """One fault at one point, again and again; half of the time at a point that few runs come to."""
+        self.aim_rate = random.choice((0.05, 0.3, 0.8))
+        label = random.choice((*LABELS_IN_ORDER, *tuple(ROADS) * 5))
+        self.favoured = ROADS.get(label, {})
+        self.most = max(self.most, 12 if "app.fallback" in label else 1)
+        if random.random() < 0.8:
+            self.aim, self.aim_kind = f"{label}.{random.choice(SIDES)}", random.choice(tuple(KINDS))
+        else:
+            label = label if label in ROADS and label != "monitor.drain" else random.choice(STORE_LABELS)
+            self.aim, self.aim_kind = f"disk {label}", random.choice(possible(label))
 
 
 @dataclass
@@ -173,7 +199,7 @@ class Faults:
             self._hit(label, self._reason)
             return self._reason
         point = f"disk {label}"
-        allowed = self._possible(label)
+        allowed = possible(label)
         if self.struck >= swarm.most:
             kind = machine.tape.draw(point, 4, 0.0)
         elif point == swarm.aim and swarm.aim_kind in allowed:
@@ -190,11 +216,6 @@ class Faults:
         self._hit(label, self._reason)
         self._tell(f"the disk is {self._reason} at {label} of {process.name}, for {seconds} s")
         return self._reason
-
-    def _possible(self, label: str) -> tuple[int, ...]:
-        method = label.rpartition(".")[2]
-        writes = label.startswith("app.") or (method in WRITES)
-        return (BUSY, FULL, BROKEN) if writes else (BUSY, BROKEN) if method != "sync" else (FULL, BROKEN)
 
     # -- at the birth ----------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ class Witness:
         self.most_workers = 1
         self.always: list[tuple[Callable[[], object], str]] = []
         self.counts: Counter[str] = Counter()
+        self.states: set[tuple[object, ...]] = set()
         self.latest_wall = machine.clock.time()
         self._first_write: dict[bytes, int] = {}  # job → number of the transaction that stored it
         self._groups: dict[tuple[End, int], list[bytes]] = {}
@@ -89,6 +90,7 @@ class Witness:
         if process.kind == "app" and method == "add":
             self._fallback.setdefault(process.pid, []).extend(new)
             self.model.sometimes["without a monitor, the application writes itself"] += 1
+        self.states.add(self.state())
         if method == "rescue":
             self.model.sometimes["a monitor takes back what its predecessor had claimed"] += 1
 

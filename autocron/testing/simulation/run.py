@@ -50,9 +50,10 @@ def run(seed: int, numbers: Mapping[str, Mapping[int, int]] | None = None, *, sw
     """Simulate this seed; or, with the numbers of a tape, that run again."""
     tape = Tape(Random(f"autocron {seed}")) if numbers is None else Tape(None, numbers)
     swarm = Swarm.of(Random(f"swarm {seed}"))
+    tape.favoured = swarm.favoured
     machine = Machine(str(seed), tape, switcher)
     machine.switch_rate, machine.partial_rate = swarm.switch_rate, swarm.partial_rate
-    machine.death_signal = tape.draw("no signal at the death of the parent", 2, 0.3) == 0
+    machine.death_signal = tape.draw("no signal at the death of the parent", 2, 0.6) == 0
     disk = Disk(keeps_states=True)
     faults = Faults(machine, disk, swarm)
     model = Model()
@@ -78,7 +79,7 @@ def run(seed: int, numbers: Mapping[str, Mapping[int, int]] | None = None, *, sw
         machine.clock.monotonic() - 1000.0,
         faults.hits,
         model.sometimes,
-        set(),
+        witness.states,
         tape.unread() if tape.replays else [],
     )
 

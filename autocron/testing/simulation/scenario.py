@@ -99,19 +99,19 @@ class Scenario:
                 self._start_application()
 
     def _start_application(self, after_s: float = 0.0) -> None:
-        self.roles.application(self._script, after_s)
+        self.busy.add(self.roles.application(self._script, after_s).pid)
 
     # -- an application --------------------------------------------------------------------------------------
 
     def _script(self, process: Process, engine: Engine) -> None:
-        self.busy.add(process.pid)
         workers = (None, 1, 2, 3)[self.tape.draw("workers", 4)]
         self.witness.most_workers = max(self.witness.most_workers, workers or 1)
         self._start(engine, workers)
         for _ in range(self.tape.draw("steps of an application", 16)):
             self._do(engine)
         self.busy.discard(process.pid)
-        self.machine.block(lambda: self.leaving)
+        if self.tape.draw("leaves early", 4) != 1 or not self.faults.active:
+            self.machine.block(lambda: self.leaving)
         self._leave(process, engine)
 
     def _start(self, engine: Engine, workers: int | None) -> None:
@@ -216,14 +216,16 @@ class Scenario:
         machine = self.machine
         if not machine.living("app"):
             self._start_application()
-        longest = LONG_S * sum(1 for row in self.model.rows.values() if row.task.endswith("long"))
-        last = max((row.due for row in self.model.rows.values()), default=0.0)
-        limit = machine.clock.monotonic() + RECOVERY_S + longest + max(0.0, last - machine.clock.time())
+        begin, wall = machine.clock.monotonic(), machine.clock.time()
         while left := self._what_is_left():
-            if machine.clock.monotonic() > limit:
+            longest = LONG_S * sum(1 for row in self.model.rows.values() if row.task.endswith("long"))
+            last = max((row.due for row in self.model.rows.values()), default=0.0)
+            if machine.clock.monotonic() > begin + RECOVERY_S + longest + max(0.0, last - wall):
                 raise Violation("accepted work gets done", "; ".join(left))
             machine.sleep(2.0)
             self._check_orphans()
+            if not machine.living("app"):
+                self._start_application()
         if self.program.cron:
             self._expect_firings()
         else:
@@ -250,7 +252,7 @@ class Scenario:
     def _expect_firings(self) -> None:
         clock = self.machine.clock
         # What has been fired is not fired again when the clock is set back behind it.
-        begin = max([clock.time(), *(each.last_fire for each in self.disk.store.entries())])
+        begin = max([self.witness.latest_wall, *(each.last_fire for each in self.disk.store.entries())])
         self.machine.sleep(200.0 + begin - clock.time())
         self._check_left()
         entry = self.program.cron[0]

@@ -33,6 +33,7 @@ class Tape:
         self._random = random
         self._given = numbers or {}
         self._drawn: dict[str, int] = {}
+        self.favoured: dict[str, tuple[int, float]] = {}  # label → a number that is drawn more often, and how often
         self.numbers: Numbers = {}
 
     @property
@@ -47,6 +48,8 @@ class Tape:
         random = self._random
         if random is None:
             value = self._given.get(label, NOTHING).get(index, 0) % most
+        elif label in self.favoured and random.random() < self.favoured[label][1]:
+            value = self.favoured[label][0]
         elif rate < 1.0 and random.random() >= rate:
             value = 0
         else:

@@ -12,6 +12,7 @@ from . import wires
 from .machine import Machine, Process
 
 ADDRESS: Final = "/simulated/app.db"
+LONGEST_POLL_S: Final = 60.0  # of a process whose timer does not notice that the clock is set
 
 
 class Boot(Protocol):
@@ -72,8 +73,8 @@ class View:
     def wait(self, sources: Sequence[Source], until: float | None) -> list[Event]:
         process, clock = self.process, self.machine.clock
         due = cast("Sequence[wires.Wire]", sources)
-        self.machine.point(f"{process.kind}.wait")
         process.clock_set = False
+        self.machine.point(f"{process.kind}.wait")
         exact = process.kind == "monitor"
 
         def is_due() -> bool:
@@ -84,7 +85,10 @@ class View:
                 or (exact and process.clock_set)
             )
 
-        at = None if until is None else clock.monotonic() + max(0.0, until - clock.time())
+        at = None
+        if until is not None:
+            remaining_s = max(0.0, until - clock.time())
+            at = clock.monotonic() + (remaining_s if exact else min(remaining_s, LONGEST_POLL_S))
         self.machine.block(is_due, at)
         events: list[Event] = []
         if process.stop_requested:
