@@ -38,6 +38,7 @@ class Witness:
         self._running: dict[int, bytes] = {}  # worker → job, of the living
         self._leaving: set[int] = set()  # workers that were asked to end, or said so
         self._fallback: dict[int, list[bytes]] = {}
+        model.tell = lambda what: machine.note("store", what)
         disk.written = self.written
         disk.lost = self.power_cut
 
@@ -117,6 +118,7 @@ class Witness:
     def _begins(self, process: Process) -> None:
         job = process.role.running
         assert process.parent is not None
+        self.machine.note(process.name, f"runs {self.model.name(job.id)}")
         living = {pid: id for pid, id in self._running.items() if pid != process.pid}
         self.model.begins(job.id, process.pid, process.parent.pid, living, self.latest_wall)
         self._running[process.pid] = job.id

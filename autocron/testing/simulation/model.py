@@ -43,6 +43,7 @@ class Model:
     """What is known, and what follows from it."""
 
     expected: Expected = lambda row: ""
+    tell: Callable[[str], None] = lambda what: None
     rows: dict[bytes, Row] = field(default_factory=dict)
     registered: dict[bytes, int] = field(default_factory=dict)  # by which process
     acknowledged: set[bytes] = field(default_factory=set)
@@ -69,6 +70,8 @@ class Model:
 
     def _moved(self, id: bytes, before: Row | None, row: Row) -> None:
         status = None if before is None else before.status
+        if status != row.status:
+            self.tell(f"{self.name(id)} ({row.task.rpartition(':')[2]}): {_word(status)} → {_word(row.status)}")
         if row.status not in MOVES[status]:
             raise Violation("a result only moves forward", f"{self.name(id)}: {status} became {row.status}")
         if before is None:
@@ -199,3 +202,7 @@ class Model:
         """A job in the words of a report."""
         row = self.rows.get(id)
         return f"job {id.hex()[8:18]}" + (f" ({row.task.rpartition(':')[2]})" if row is not None else "")
+
+
+def _word(status: int | None) -> str:
+    return "absent" if status is None else Status(status).name.lower()
