@@ -160,6 +160,11 @@ class Registrar:
         """Whether nothing is pending or unacknowledged."""
         return not (self._pending or self._returned or self._unacknowledged)
 
+    def holds(self, id: bytes) -> bool:
+        """Whether this job is still on its way from here to the monitor."""
+        with self._mutex:
+            return any(job.id == id for job in [*self._unsure(), *self._pending])
+
     # -- what the background does ----------------------------------------------------------------------------
 
     def step(self, until: float | None = None) -> bool:
@@ -274,7 +279,8 @@ class Registrar:
             self.trouble = None
         elif kind == messages.UNSTORED:
             _, number, is_full, path, reason = body
-            self._returned.extendleft(reversed(self._unacknowledged.pop(number, [])))
+            self._returned.extendleft(reversed(self._unacknowledged.get(number, [])))
+            self._unacknowledged.pop(number, None)  # in this order, so that a job is never nowhere
             self._retry_at = self.interface.clock.monotonic() + RETRY_S
             self._note((StoreFull if is_full else StoreError)(path, reason))
         elif kind == messages.REPLY:
@@ -314,6 +320,8 @@ class Registrar:
             for _ in range(fresh):
                 self._pending.popleft()
             self._settle_group(jobs)
+            if self.link is not None:  # to a monitor that was only slow, and would not know of them
+                self.link.send((messages.LOOK,))
 
     def _store(self, jobs: list[Job]) -> None:
         store = self.interface.open_store(self.address)

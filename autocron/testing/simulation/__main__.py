@@ -25,7 +25,7 @@ def main() -> int:
     if options.replay is not None:
         return _replay(options.replay)
     if options.planted is not None:
-        from .planted import find_all  # noqa: PLC0415 - patches nothing until it is asked to
+        from .hunt import find_all  # noqa: PLC0415 - patches nothing until it is asked to
 
         return find_all(options.planted, options.processes)
     return _campaign(range(options.first, options.first + options.seeds), options.processes)

@@ -36,6 +36,7 @@ class Witness:
         self._first_write: dict[bytes, int] = {}  # job → number of the transaction that stored it
         self._groups: dict[tuple[End, int], list[bytes]] = {}
         self._running: dict[int, bytes] = {}  # worker → job, of the living
+        self._spared: dict[int, list[bytes | None]] = {}  # monitor → begun by workers that it has killed
         self._leaving: set[int] = set()  # workers that were asked to end, or said so
         self._fallback: dict[int, list[bytes]] = {}
         model.tell = lambda what: machine.note("store", what)
@@ -149,8 +150,15 @@ class Witness:
     def died(self, process: Process) -> None:
         if process.kind == "worker":
             self._running.pop(process.pid, None)
-            self.model.worker_died(process.pid, process.begun)
+            self.model.worker_died(process.pid)
+            if process.killed_by_parent and process.parent is not None:
+                # Its monitor spares the job; a successor that finds it begun cannot know.
+                self._spared.setdefault(process.parent.pid, []).append(process.begun)
+            else:
+                self.model.charge(process.begun)
         elif process.kind == "monitor":
+            for begun in self._spared.pop(process.pid, ()):
+                self.model.charge(begun)
             self.model.monitor_died(process.pid)
 
     # -- what time shows -------------------------------------------------------------------------------------

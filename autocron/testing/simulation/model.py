@@ -43,6 +43,7 @@ class Model:
     """What is known, and what follows from it."""
 
     expected: Expected = lambda row: ""
+    max_deaths: Callable[[], int] = lambda: 3
     tell: Callable[[str], None] = lambda what: None
     rows: dict[bytes, Row] = field(default_factory=dict)
     registered: dict[bytes, int] = field(default_factory=dict)  # by which process
@@ -141,6 +142,8 @@ class Model:
                 raise Violation("a job runs in one worker at a time", f"{self.name(id)}: workers {other} and {worker}")
         if row is not None and row.due > now:
             raise Violation("nothing runs before it is due", f"{self.name(id)} runs {row.due - now:.3f} s early")
+        if row is not None and row.deaths >= self.max_deaths():
+            raise Violation("a poisonous job is given up", f"{self.name(id)} is run after {row.deaths} deaths")
         runs = self.runs.setdefault(id, [])
         if runs and not runs[-1].excused:
             raise Violation(
@@ -164,10 +167,13 @@ class Model:
         self.runs[id][-1].excused = True
         self.sometimes["a job is interrupted at the end of the grace period"] += 1
 
-    def worker_died(self, worker: int, begun: bytes | None) -> None:
-        """A worker is no more; `begun`: what it noted as begun and not ended."""
+    def charge(self, begun: bytes | None) -> None:
+        """A worker died while this had begun and not ended, and nobody had ended it on purpose."""
         if begun is not None:
             self.deaths[begun] += 1
+
+    def worker_died(self, worker: int) -> None:
+        """A worker is no more."""
         for runs in self.runs.values():
             for run in runs:
                 if run.worker == worker and not run.heard:

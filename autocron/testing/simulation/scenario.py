@@ -49,11 +49,17 @@ class Scenario:
         self._numbers = itertools.count(1)
         program.register = self.register
         self.model.expected = self._wrong_with
+        self.model.max_deaths = self._max_deaths
+
+    def _max_deaths(self) -> int:
+        return int(self.disk.store.settings().get("max_deaths", Settings().max_deaths))
 
     def _wrong_with(self, row: Row) -> str:
-        max_deaths = int(self.disk.store.settings().get("max_deaths", Settings().max_deaths))
         return self.program.wrong_with(
-            row, self.model.deaths[row.id], max_deaths, lambda id: id in self.model.rows or id in self.model.pruned
+            row,
+            self.model.deaths[row.id],
+            self._max_deaths(),
+            lambda id: id in self.model.rows or id in self.model.pruned,
         )
 
     # -- the operator ----------------------------------------------------------------------------------------
@@ -189,7 +195,7 @@ class Scenario:
             return
         id = own[self.tape.draw("job asked for", len(own))]
         cuts = self.faults.power_cut
-        row = self.model.rows.get(id)
+        row, was_pruned = self.model.rows.get(id), id in self.model.pruned
         found = self._try(lambda: engine.look_up(id))
         if found is None or self.faults.power_cut != cuts:
             return
@@ -197,6 +203,8 @@ class Scenario:
         if stored is None:
             if id not in self.model.pruned:
                 raise Violation("accepted work is not lost", f"{self.model.name(id)} is unknown to the monitor")
+        elif was_pruned:
+            raise Violation("a result only moves forward", f"{self.model.name(id)} was removed, and is there again")
         elif row is not None and row.status in (Status.READY, Status.ERROR) and stored.status != row.status:
             raise Violation("a result only moves forward", f"{self.model.name(id)} was answered {stored.status}")
 
