@@ -162,7 +162,12 @@ class Dispatcher:
         if self.paused or len(self.ready) >= READY_LEAST or not self._is_due(now) or self._retry_at is not None:
             return
         try:
-            self.ready += self.interface.call(MONITOR_CLAIM, self.store.claim, now, CLAIM_MOST, self.token)
+            jobs = self.interface.call(MONITOR_CLAIM, self.store.claim, now, CLAIM_MOST, self.token)
+            for job in jobs:
+                if job.deaths < self.settings.max_deaths:
+                    self.ready.append(job)
+                else:  # the monitor died before it could store that it had given up
+                    self._give_up(job, "with its monitor")
             self.next_due = self.store.next_due()
         except StoreError as error:
             self._note(error)
@@ -268,7 +273,10 @@ class Dispatcher:
         """Run a job again whose worker died, unless too many did."""
         if job.deaths < self.settings.max_deaths:
             self.ready.appendleft(job)
-            return
+        else:
+            self._give_up(job, how)
+
+    def _give_up(self, job: Job, how: str) -> None:
         error = f"the worker died ({how}) while running this task"
         logger.error("job %s of %s is given up after %d deaths: %s", job.id.hex(), job.task, job.deaths, error)
         self._outcomes.append(Outcome(job.id, Status.ERROR.value, b"", error))

@@ -72,7 +72,7 @@ class Model:
     def _moved(self, id: bytes, before: Row | None, row: Row) -> None:
         status = None if before is None else before.status
         if status != row.status:
-            self.tell(f"{self.name(id)} ({row.task.rpartition(':')[2]}): {_word(status)} → {_word(row.status)}")
+            self.tell(f"{self.name(id)}: {_word(status)} → {_word(row.status)}")
         if row.status not in MOVES[status]:
             raise Violation("a result only moves forward", f"{self.name(id)}: {status} became {row.status}")
         if before is None:
