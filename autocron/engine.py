@@ -188,10 +188,10 @@ class Engine:
         stored_all = registrar.is_idle()
         answer = registrar.ask(messages.RESULT, id)
         if answer is None and not stored_all:
-            if self._registrar.holds(id):
+            if registrar.holds(id):
                 answer = Stored(id, "", b"", 0.0, Status.WAITING.value, b"", "", 0.0)
             else:  # it may have come to the monitor right behind the question
-                answer = self._registrar.ask(messages.RESULT, id)
+                answer = registrar.ask(messages.RESULT, id)
         return (None if answer is None else Stored._make(answer)), self._pickle_allowed
 
     def get_results(self) -> list[Result[Any]]:

@@ -194,8 +194,11 @@ class Store(Protocol):
     pickle_allowed: bool
     written: int  # counts the transactions that changed it; 0 for ever in one that needs no tidying
 
-    def add(self, jobs: Sequence[Job], *, token: int) -> None:
-        """Store new jobs as claimed by this token (0: as waiting). A job that is there already stays as it is."""
+    def add(self, jobs: Sequence[Job], *, token: int) -> Sequence[Job]:
+        """Store new jobs as claimed by this token (0: as waiting); those that are new.
+
+        A job that is there already stays as it is.
+        """
 
     def sync(self) -> None:
         """What was committed before this call survives a power cut."""

@@ -105,8 +105,10 @@ class Dispatcher:
                 self.interface.call(MONITOR_ADD, self.store.add, waiting, token=0)
                 self.expect(min(job.due for job in waiting))
             if fresh:
-                self.interface.call(MONITOR_ADD, self.store.add, fresh, token=self.token)
-                self.ready.extend(fresh)
+                new = self.interface.call(MONITOR_ADD, self.store.add, fresh, token=self.token)
+                self.ready.extend(new)
+                if len(new) < len(fresh):  # a slow monitor, past whom the application has written itself
+                    self.expect(now)
         except StoreError as error:
             self._note(error)
             self._refuse_waiting()

@@ -206,10 +206,15 @@ class SQLiteStore:
 
     # -- jobs ------------------------------------------------------------------------------------------------
 
-    def add(self, jobs: Sequence[Job], *, token: int) -> None:
+    def add(self, jobs: Sequence[Job], *, token: int) -> Sequence[Job]:
         status = Status.PROCESSING.value if token else Status.WAITING.value
         with self._transaction() as db:
-            _run_each(db, INSERT, [(*job, status, token) for job in jobs])
+            if _run_each(db, INSERT, [(*job, status, token) for job in jobs]) < len(jobs):
+                db.execute("ROLLBACK")
+                db.execute("BEGIN IMMEDIATE")
+                jobs = _absent(db, jobs)
+                _run_each(db, INSERT, [(*job, status, token) for job in jobs])
+        return jobs
 
     def claim(self, now: float, limit: int, token: int) -> list[Job]:
         jobs: list[Job] = []
@@ -366,6 +371,14 @@ class SQLiteStore:
                 "INSERT INTO settings(name, value) VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value",
                 [(name, json.dumps(value)) for name, value in values.items()],
             )
+
+
+def _absent(db: sqlite3.Connection, jobs: Sequence[Job]) -> list[Job]:
+    """Those of the jobs that are not in the store, each once."""
+    once: dict[bytes, Job] = {}
+    for job in jobs:
+        once.setdefault(job.id, job)
+    return [job for job in once.values() if db.execute("SELECT 1 FROM jobs WHERE id = ?", (job.id,)).fetchone() is None]
 
 
 def _run_each(db: sqlite3.Connection, sql: str, rows: list[tuple[Any, ...]]) -> int:

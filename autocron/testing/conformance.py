@@ -97,7 +97,7 @@ class StoreConformance:
     def test_a_job_that_is_there_stays_as_it_is(self) -> None:
         """A registration that comes twice is stored once, also within one call."""
         store = self.store(job(1), job(1, due=0.0))
-        store.add([job(1, due=5.0), job(2)], token=MINE)
+        assert list(store.add([job(1, due=5.0), job(2), job(2)], token=MINE)) == [job(2)]
         assert store.result(job(1).id) == Stored(job(1).id, "app:task", b"payload", NOW, 1, b"", "", 0.0)
         assert store.counts() == {Status.WAITING: 1, Status.PROCESSING: 1}
         store.settle(good(2), token=MINE, now=NOW, ttl_s=1.0)

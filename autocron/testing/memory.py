@@ -16,10 +16,11 @@ class MemoryStore(SQLiteStore):
         super().__init__(MEMORY)
         self.added: list[Job] = []  # all that was ever registered; not what entries have fired
 
-    def add(self, jobs: Sequence[Job], *, token: int) -> None:
+    def add(self, jobs: Sequence[Job], *, token: int) -> Sequence[Job]:
         """See `autocron.interface.Store`."""
-        super().add(jobs, token=token)
-        self.added += jobs
+        new = super().add(jobs, token=token)
+        self.added += new
+        return new
 
     def close(self) -> None:
         """The next monitor opens it again."""

@@ -59,9 +59,13 @@ class ModelStore:
 
     # -- jobs ------------------------------------------------------------------------------------------------
 
-    def add(self, jobs: Sequence[Job], *, token: int) -> None:
+    def add(self, jobs: Sequence[Job], *, token: int) -> Sequence[Job]:
+        new = {}
         for job in jobs:
-            self.rows.setdefault(job.id, Row(job, PROCESSING if token else WAITING, token))
+            if job.id not in self.rows:
+                new[job.id] = job
+                self.rows[job.id] = Row(job, PROCESSING if token else WAITING, token)
+        return list(new.values())
 
     def sync(self) -> None: ...
 

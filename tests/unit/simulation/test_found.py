@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from autocron.testing.simulation.faults import BUSY, CRASH, FULL, KILL
+from autocron.testing.simulation.faults import BUSY, CRASH, FULL, KILL, PAUSE
 from autocron.testing.simulation.run import Verdict, run
 from autocron.testing.simulation.switcher import Switcher
 from autocron.testing.simulation.tape import Numbers
@@ -67,3 +67,23 @@ def test_a_result_that_was_removed_is_not_waiting_again_while_others_are_registe
         "pause of an application": {0: 5},
     }
     holds(numbers, switcher, strikes=False)
+
+
+def test_a_job_is_given_up_although_the_monitor_died_before_it_could_say_so(switcher: Switcher) -> None:
+    """design 1: after three deaths while it was running, a job is not run a fourth time."""
+    holds({"steps of an application": {0: 1}, "task": {0: 7}, "monitor.settle.before": {0: CRASH}}, switcher)
+
+
+def test_what_an_application_has_written_past_a_slow_monitor_runs_once(switcher: Switcher) -> None:
+    """design 2: the monitor may find the same registrations in the link afterwards, and the store decides."""
+    numbers = {
+        "applications": {0: 1},
+        "start of an application": {0: 3},
+        "steps of an application": {1: 1},
+        "leaves early": {1: 1},
+        "farewell": {0: 1},
+        "monitor.add.before": {0: PAUSE},
+        "length of a pause": {0: 4},
+        "length": {0: 2},
+    }
+    holds(numbers, switcher)

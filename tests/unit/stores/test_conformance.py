@@ -31,17 +31,17 @@ class TestMemory(StoreConformance):
 class Overwrites(ModelStore):
     """A registration that comes twice replaces the first."""
 
-    def add(self, jobs: Sequence[Job], *, token: int) -> None:
+    def add(self, jobs: Sequence[Job], *, token: int) -> Sequence[Job]:
         for job in jobs:
             self.rows.pop(job.id, None)
-        super().add(jobs, token=token)
+        return super().add(jobs, token=token)
 
 
 class ForgetsToken(ModelStore):
     """What is added as claimed waits."""
 
-    def add(self, jobs: Sequence[Job], *, token: int) -> None:
-        super().add(jobs, token=0)
+    def add(self, jobs: Sequence[Job], *, token: int) -> Sequence[Job]:
+        return super().add(jobs, token=0)
 
 
 class ClaimsInAnyOrder(ModelStore):
