@@ -14,7 +14,7 @@ from unittest.mock import patch
 from ... import messages
 from ...engine import Engine
 from ...errors import StoreError
-from ...interface import Closed, Message
+from ...interface import Closed, Event, Message
 from ...job import Job, Outcome, Stored
 from ...labels import MONITOR_ACKNOWLEDGE
 from ...monitor import Monitor, dispatcher, scheduler
@@ -157,24 +157,21 @@ def registered_again_replaces() -> Iterator[None]:
 # -- the link ------------------------------------------------------------------------------------------------
 
 
+_is_welcomed = _original(Engine, "_is_welcomed")
+
+
 @_method(Engine, "_is_welcomed", "what comes behind the welcome in the same moment is not looked at")
-def end_behind_the_welcome(self: Engine, link: Any, workers: int | None, until: float) -> bool:
-    interface = self._world()
-    link.send((messages.HELLO, messages.PROTOCOL, self._spec(), workers))
-    while (now := interface.clock.monotonic()) < until:
-        for event in interface.spawner.wait([link], interface.clock.time() + until - now):
-            if isinstance(event, Message) and event.body[0] == messages.WELCOME:
-                _, settings, self._pickle_allowed = event.body
-                self._take_settings(settings)
-                return True
-            if isinstance(event, Message) and event.body[0] == messages.REFUSED:
-                link.close()
-                raise StoreError(*event.body[1:])
-            if isinstance(event, Closed):
-                link.close()
-                return False
-    link.close()
-    return False
+def end_behind_the_welcome(self: Engine, link: Any, *more: Any) -> bool:
+    spawner = self._world().spawner
+    wait = spawner.wait
+
+    def up_to_the_welcome(sources: Any, until: float | None) -> list[Event]:
+        events = wait(sources, until)
+        kinds = [event.body[0] if isinstance(event, Message) else "" for event in events]
+        return events[: kinds.index(messages.WELCOME) + 1] if messages.WELCOME in kinds else events
+
+    with patch.object(spawner, "wait", up_to_the_welcome):
+        return bool(_is_welcomed(self, link, *more))
 
 
 @_method(Engine, "look_up", "a job that the store does not know waits, as long as anything is on its way")
