@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from ... import __version__, messages
 from ...errors import AutocronError, StoreError
@@ -13,6 +14,8 @@ from ...system import tree
 from ..database import Database
 from ..output import seconds
 from . import NOTE, OK, PROBLEM, Case, Finding
+
+STARTING_S: Final = 10.0  # as long as the modules of a large application may take
 
 
 def lock(case: Case) -> Iterator[Finding]:
@@ -117,13 +120,11 @@ def workers(case: Case) -> Iterator[Finding]:
     wanted = case.overview["settings"]["workers"] if case.overview["settings"]["enabled"] else 0
     found = case.overview["workers"]
     ready = [each for each in found if each["ready"] and not each["ending"]]
+    starting = [each for each in found if not each["ready"] and each["since_s"] < STARTING_S]
     if len(ready) < wanted:
-        yield Finding(
-            "workers",
-            PROBLEM if not ready else NOTE,
-            f"{len(ready)} of {wanted} are ready",
-            "they may be starting; else the application's stderr says why they end",
-        )
+        state = NOTE if ready or starting else PROBLEM
+        how = f"{len(ready)} of {wanted} are ready" + (f", {len(starting)} are starting" if starting else "")
+        yield Finding("workers", state, how, "wait a moment; else the application's stderr says why they end")
         return
     stopped = [each["pid"] for each in found if (process := tree.process(each["pid"])) and process.state in "Tt"]
     if stopped:
