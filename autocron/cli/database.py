@@ -6,6 +6,8 @@ Both ways give the same answers, because the same code answers: `Applications`, 
 from __future__ import annotations
 
 import itertools
+import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -162,9 +164,17 @@ def _existing(interface: Interface, file: str) -> str:
     if "://" in address or interface.spawner.in_process:
         return address
     path = Path(address)
-    if not path.exists():
-        raise StoreError(address, f"it does not exist{_misplaced(file)}")
-    if path.is_file() and not path.stat().st_size:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise StoreError(address, f"it does not exist{_misplaced(file)}") from None
+    except PermissionError:
+        raise StoreError(
+            address, "this user may not look into its directory; run as the owner of the database"
+        ) from None
+    if os.geteuid() not in (0, found.st_uid):
+        raise StoreError(address, f"it belongs to another user; run as that one (sudo -u '#{found.st_uid}' autocron …)")
+    if stat.S_ISREG(found.st_mode) and not found.st_size:
         raise StoreError(address, "the file is empty; autocron.start() makes a database of it")
     return address
 

@@ -143,3 +143,10 @@ def test_nothing_is_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         Database(interface, "here/app.db")
     assert sorted(each.name for each in tmp_path.rglob("*")) == ["app.db", "here"]
     assert (here / "app.db").stat().st_size == 0
+
+
+def test_a_database_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its monitor would not speak to us, so it is said whose it is."""
+    monkeypatch.setattr("autocron.cli.database.os.geteuid", lambda: 65534)
+    with pytest.raises(StoreError, match=r"belongs to another user; run as that one \(sudo -u '#\d+' autocron"):
+        database(tmp_path)

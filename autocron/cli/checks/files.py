@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import sqlite3
 import stat
@@ -73,7 +74,7 @@ def file_system(path: Path) -> str:
         return ""
     for line in mounts:
         _, point, type_, *_ = line.split(" ")
-        point = point.encode().decode("unicode_escape")
+        point = re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), point)  # a blank is \040
         if os.path.commonpath([point, path]) == point and len(point) >= len(best):
             best, kind = point, type_
     return kind
@@ -95,6 +96,7 @@ def file(case: Case) -> Iterator[Finding]:
     if found.st_uid != os.geteuid() and os.geteuid():
         remedy = f"run as {_user(found.st_uid)}: one user's applications share a database"
         yield Finding("file", PROBLEM, f"{path} belongs to {_user(found.st_uid)}", remedy)
+        return
     trouble = _trouble(case)
     if trouble is not None:
         yield Finding("file", PROBLEM, f"{path}: {trouble.reason}", _remedy(case, trouble))
