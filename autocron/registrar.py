@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from . import messages
-from .errors import AutocronError, StoreError, StoreFull
+from .errors import AutocronError, StoreBusy, StoreError, StoreFull
 from .interface import Background, Body, Channel, Closed, Interface, Message, Source
 from .job import Entry, Job
 from .labels import APP_FALLBACK, APP_REGISTER
@@ -311,6 +311,8 @@ class Registrar:
                 return
             try:
                 self.interface.call(APP_FALLBACK, self._store, jobs)
+            except StoreBusy:
+                return  # another program holds it locked: that only delays
             except StoreError as error:
                 self._note(error)
                 return

@@ -124,7 +124,9 @@ class DatabaseFile:
     # -- while it is in use ----------------------------------------------------------------------------------
 
     def opened(self) -> None:
-        """SQLite has opened the file: remember its log, which must be as trustworthy as itself."""
+        """SQLite has opened the file: remember it and its log, which must be as trustworthy as itself."""
+        # Only now: a file of a lower layer (a container's image) becomes another one when it is opened for writing.
+        self._identity = _identity(self.path) or self._identity
         self._logs = self._owned(self.path + LOG), self._owned(self.path + INDEX)
         self._forget_log()
 

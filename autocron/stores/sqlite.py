@@ -363,7 +363,14 @@ class SQLiteStore:
 
     def settings(self) -> dict[str, Any]:
         with translated(self.path):
-            return {name: json.loads(value) for name, value in self._db.execute("SELECT name, value FROM settings")}
+            rows = self._db.execute("SELECT name, value FROM settings").fetchall()
+        values = {}
+        for name, value in rows:
+            try:
+                values[name] = json.loads(value)
+            except ValueError:  # somebody wrote it by hand
+                logger.warning("%s: the setting %s=%s is not JSON and is passed over", self.path, name, value)
+        return values
 
     def save_settings(self, values: Mapping[str, Any]) -> None:
         with self._transaction() as db:

@@ -345,6 +345,14 @@ def _locks(path: Path) -> list[str]:
 # -- housekeeping --------------------------------------------------------------------------------------------
 
 
+def test_a_setting_that_is_not_json_is_passed_over(store: SQLiteStore, caplog: pytest.LogCaptureFixture) -> None:
+    """Contract 6: there is no flag to repair; what a hand has broken does not keep autocron from starting."""
+    store.save_settings({"workers": 3})
+    store._db.execute("INSERT INTO settings VALUES('grace_s', 'five')")
+    assert store.settings() == {"workers": 3}
+    assert "grace_s=five is not JSON" in caplog.text
+
+
 def test_tidying_folds_the_log_and_gives_free_space_back(path: Path, store: SQLiteStore) -> None:
     """design 5: checkpoints when idle; the file does not stay as large as its worst day."""
     store.add([job(n, payload=bytes(4000)) for n in range(4000)], token=TOKEN)
