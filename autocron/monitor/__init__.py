@@ -128,15 +128,18 @@ class Monitor:
             dispatcher.release_ready()
         dispatcher.dispatch()
         dispatcher.acknowledge()
-        if ended := dispatcher.settle(now):
-            self.scheduler.ended(ended)
-            self.pruner.settled(now, self.applications.settings.ttl_s)
+        self._settle(now)
         self.pool.keep()
         self.pruner.prune(now)
         self.tidier.tidy()
         if dispatcher.is_displaced:
             self._drain("another file is in the place of its database")
         return not self._is_finished()
+
+    def _settle(self, now: float) -> None:
+        if ended := self.dispatcher.settle(now):
+            self.scheduler.ended(ended)
+            self.pruner.settled(now, self.applications.settings.ttl_s)
 
     def close(self) -> None:
         """Let go of everything; who waits for the end of this monitor sees it now."""
@@ -217,8 +220,10 @@ class Monitor:
             # Who asks after a job sees at least what had happened when it asked.
             now = self.interface.clock.time()
             self.dispatcher.add(now)
-            self.dispatcher.settle(now)
+            self._settle(now)
         self.applications.answer(channel, request, question, argument)
+        if question == messages.PURGE:
+            self.scheduler.ended(argument[0])  # a firing may be queued behind one that has waited
         if question in messages.WAKING:
             self.dispatcher.expect(self.interface.clock.time())
         self._apply(self.applications.settings)

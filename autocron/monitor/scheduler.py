@@ -23,6 +23,8 @@ logger = logging.getLogger("autocron.monitor.scheduler")
 
 ON_TIME_S: Final = 60.0  # a fire time not older than this is not a missed one
 RETRY_S: Final = 1.0
+SET_BACK_S: Final = 3 * 3600.0  # a clock set back by less repeats no fire time; by more, it was wrong before
+LOOK_BACK_S: Final = (120.0, 3600.0, 86400.0, 31 * 86400.0, 366 * 86400.0, 9 * 366 * 86400.0)
 
 
 class Scheduler:
@@ -41,6 +43,7 @@ class Scheduler:
         self._next: dict[str, float] = {}
         self._last_job: dict[str, bytes] = {each.key: each.last_job for each in self._known.values()}
         self._queued: dict[bytes, str] = {}  # firings that wait for the end of this job
+        self._seen = 0.0  # the latest wall time so far
 
     def announce(self, channel: Channel, rows: Iterable[Any], now: float) -> None:
         """These are all entries of an application process."""
@@ -56,7 +59,8 @@ class Scheduler:
     def _choose(self, now: float) -> None:
         chosen = {entry.key: entry for entries in self._announced.values() for entry in entries}  # newest last
         for key in [key for key in self._entries if key not in chosen]:
-            del self._entries[key], self._schedules[key]
+            del self._entries[key]
+            self._schedules.pop(key, None)
             self._next.pop(key, None)
         for key, entry in chosen.items():
             if self._entries.get(key) != entry:
@@ -64,18 +68,24 @@ class Scheduler:
         self._plan()
 
     def _begin(self, entry: Entry, now: float) -> None:
-        schedule = Schedule(entry.crontab, tz=entry.tz or None)
         spec = f"{entry.crontab} {entry.tz}".rstrip()
         state = self._known.get(entry.key)
-        if state is None or state.spec != spec:
+        if state is None or state.spec != spec or state.last_fire > now + SET_BACK_S:
             state = EntryState(entry.key, spec, now, state.last_job if state else b"")  # new or edited: from now on
+        self._entries[entry.key] = entry
+        self._next.pop(entry.key, None)
+        try:
+            schedule = Schedule(entry.crontab, tz=entry.tz or None)
+            following = schedule.next_fire(max(state.last_fire, now - entry.catch_up_s - ON_TIME_S))
+        except ValueError as error:  # of an application of another version, or a zone that is not known here
+            logger.error("%s does not fire: %s", entry.key, error)
+            return
+        if state is not self._known.get(entry.key):
             self._known[entry.key] = state
             self._unstored[entry.key] = state
             self._store_entries()
-        last = state.last_fire
-        self._entries[entry.key] = entry
         self._schedules[entry.key] = schedule
-        self._next[entry.key] = schedule.next_fire(max(last, now - entry.catch_up_s - ON_TIME_S))
+        self._next[entry.key] = following
 
     def _store_entries(self) -> bool:
         """Whether all entries are stored; one that is not cannot be fired."""
@@ -107,6 +117,9 @@ class Scheduler:
 
     def fire(self, now: float) -> list[Job]:
         """The jobs of all fire times up to now, claimed for being dispatched."""
+        if self._seen - now > SET_BACK_S:
+            self._begin_again(now)
+        self._seen = max(self._seen, now)
         if self.next_at is None or now < self.next_at:
             return []
         if not self._store_entries():
@@ -139,9 +152,23 @@ class Scheduler:
         self._plan()
         return jobs
 
+    def _begin_again(self, now: float) -> None:
+        """The clock was wrong, and has been set right: what was fired in that future does not count."""
+        logger.warning("the clock was set back by %.0f s; entries hold from now on", self._seen - now)
+        self._seen = now
+        for entry in list(self._entries.values()):
+            self._begin(entry, now)
+        self._plan()
+
     def _latest(self, key: str, at: float, now: float) -> tuple[float, float]:
         """The newest fire time that has come, and the one after it: several missed ones are one firing."""
         schedule = self._schedules[key]
+        for span in LOOK_BACK_S:  # a clock that jumps over years is not followed minute by minute
+            if at >= now - span:
+                break
+            if (near := schedule.next_fire(now - span)) <= now:
+                at = near
+                break
         after = schedule.next_fire(at)
         while after <= now:
             at, after = after, schedule.next_fire(after)
