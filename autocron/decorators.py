@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from types import FrameType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from .engine import current
@@ -22,12 +23,14 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 OVERLAPS = ("skip", "queue", "allow")
+LATEST = datetime(9999, 12, 30, tzinfo=UTC).timestamp()  # can be shown in every zone
+LONGEST = timedelta(weeks=52 * 1000)  # of a delay: later, there are no more dates
 
 
 class Task(Generic[P, R]):
     """A function whose calls are run by a worker process."""
 
-    def __init__(self, function: Callable[P, Any], after: timedelta, schedule: datetime | None) -> None:
+    def __init__(self, function: Callable[P, Any], address: str, after: timedelta, schedule: datetime | None) -> None:
         self.__wrapped__ = function
         functools.update_wrapper(self, function)
         self._function = function
@@ -36,7 +39,7 @@ class Task(Generic[P, R]):
         self._signature = inspect.signature(function)
         self._names = tuple(self._signature.parameters)
         self._positional = _plain_positional(self._signature)
-        self.address = address_of(function)
+        self.address = address
         registry.add_task(self.address, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
@@ -50,13 +53,9 @@ class Task(Generic[P, R]):
                 self._signature.bind(*args, **kwargs)
             except TypeError as error:
                 raise TypeError(f"{self.address}: {error}") from None
-        due_after_s = self._after_s
-        due = None
-        if self._schedule is not None:
-            moment = self._schedule
-            due = (moment.astimezone(UTC) if moment.tzinfo else moment).timestamp()
+        due = None if self._schedule is None else _epoch(self._schedule)
         return current().register(
-            self._function, self.address, args, kwargs, after_s=due_after_s, due=due, names=self._names
+            self._function, self.address, args, kwargs, after_s=self._after_s, due=due, names=self._names
         )
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
@@ -110,7 +109,11 @@ def delay(
             raise TypeError(f"{name}={value!r}: a number is needed")
         if not 0 <= value < float("inf"):
             raise ValueError(f"{name}={value!r}: a delay cannot be negative or endless")
-    decorate = _Delay(timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes), schedule)
+    try:
+        after = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes)
+    except OverflowError:
+        after = LONGEST
+    decorate = _Delay(min(after, LONGEST), schedule)
     return decorate if function is None else decorate(function)
 
 
@@ -126,7 +129,7 @@ class _Delay:
     @overload
     def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
     def __call__(self, function: Any, /) -> Any:
-        return Task(_checked(function, "delay"), self._after, self._schedule)
+        return Task(*_checked(function, "delay"), self._after, self._schedule)
 
 
 @overload
@@ -175,12 +178,14 @@ def cron(
     ... def report() -> None: ...
     """
     if crontab is not None and not isinstance(crontab, str):
-        return cron()(_checked(crontab, "cron"))
+        return cron()(crontab)
     if overlap not in OVERLAPS:
         raise ValueError(f"overlap={overlap!r}: only {', '.join(OVERLAPS)} is allowed")
     catch_up_s = catch_up.total_seconds() if isinstance(catch_up, timedelta) else catch_up
     if isinstance(catch_up_s, bool) or not isinstance(catch_up_s, int | float) or not catch_up_s >= 0:
         raise ValueError(f"catch_up={catch_up!r}: a number of seconds from 0 on, or a timedelta, is needed")
+    # Exactly these types can be told to the monitor, and an enum of the application or a number of numpy is neither.
+    catch_up_s, overlap = float(catch_up_s), OVERLAPS[OVERLAPS.index(overlap)]
     schedule = Schedule(
         crontab,
         minutes,
@@ -194,13 +199,12 @@ def cron(
     )
 
     def decorate(function: F) -> F:
-        plain = _checked(function.__wrapped__ if isinstance(function, Task) else function, "cron")
+        plain, address = _checked(function, "cron")
         needed = [each.name for each in inspect.signature(plain).parameters.values() if _is_required(each)]
         if needed:
             raise TypeError(f"@cron {plain.__qualname__}: called without arguments, but it needs {', '.join(needed)}")
         if _is_nested(plain) and not current().in_process:
             raise TaskError(f"@cron {plain.__qualname__}: a worker process cannot find it; define it at module level")
-        address = address_of(plain)
         registry.add_task(address, plain)
         registry.add_entry(
             plain, Entry("", address, schedule.crontab_string(), schedule.tz_name(), catch_up_s, overlap)
@@ -221,11 +225,24 @@ def use_dialect(dialect: str) -> None:
 
 
 def address_of(function: Callable[..., Any]) -> str:
-    """How a worker finds this function: "package.module:name", or "/path/script.py:name" for the main script."""
-    module = function.__module__
+    """How a worker finds this function: "package.module:name", or "/path/script.py:name" for the main script.
+
+    The module is the one whose top level decorates it: `later = delay(mailer.send)` is found by importing that.
+    """
+    module = _decorating_module() or function.__module__
     if module in ("__main__", "__mp_main__"):
         module = registry.loading or _main_module()
     return f"{module}:{function.__qualname__}"
+
+
+def _decorating_module() -> str:
+    """The module whose top level is just decorating something; empty inside of functions and classes."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__") == __name__:
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_name != "<module>":
+        return ""
+    return str(frame.f_globals.get("__name__", ""))
 
 
 def _main_module() -> str:
@@ -243,14 +260,33 @@ def _main_module() -> str:
     return str(path)
 
 
-def _checked(function: Any, decorator: str) -> Any:
+def _checked(function: Any, decorator: str) -> tuple[Callable[..., Any], str]:
+    """The function itself, and its address."""
+    if isinstance(function, Task):  # decorated before: the same task, called in another way
+        return function.__wrapped__, function.address
     if isinstance(function, staticmethod):
         function = function.__func__
+    if isinstance(function, classmethod | property):
+        kind = type(function).__name__
+        raise TaskError(f"@{decorator}: a {kind} cannot be a task; decorate the function below it, @{kind} on top")
     if not callable(function):
         raise TypeError(f"@{decorator}: {function!r} is not a function; the arguments of {decorator} are keywords")
     if isinstance(function, type) or not hasattr(function, "__qualname__") or not hasattr(function, "__module__"):
         raise TaskError(f"@{decorator}: {function!r} has no name that a worker could find; decorate a function")
-    return function
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TaskError(
+            f"@{decorator} {function.__qualname__}: a worker would call it and run nothing, because it is a generator; "
+            "return a list, or call another task for each item"
+        )
+    return function, address_of(function)
+
+
+def _epoch(moment: datetime) -> float:
+    """UTC epoch seconds; of a moment at the ends of the calendar, which has none in every zone, nearly so."""
+    try:
+        return min((moment.astimezone(UTC) if moment.tzinfo else moment).timestamp(), LATEST)
+    except (OverflowError, ValueError):
+        return LATEST if moment.year > 1 else 0.0
 
 
 def _is_nested(function: Callable[..., Any]) -> bool:

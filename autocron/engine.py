@@ -117,7 +117,10 @@ class Engine:
         self._joined = ""
         if self._registrar is None:
             return
-        registrar, self._registrar = self._registrar, None
+        with self._mutex:
+            registrar, self._registrar = self._registrar, None
+        if registrar is None:
+            return  # another thread was faster
         registrar.flush(FLUSH_S)
         if wait:
             registrar.leave(self._settings.grace_s + FLUSH_S)
@@ -178,7 +181,8 @@ class Engine:
         name = address.rpartition(":")[2]
         if address.startswith("__main__:"):
             raise TaskError(f"{name}: a worker cannot find a task of an interactive session; put it into a module")
-        raise TaskError(f"{name}: a worker cannot find a nested function or a lambda; define it at module level")
+        if "<" in name:  # and not in the path of a script
+            raise TaskError(f"{name}: a worker cannot find a nested function or a lambda; define it at module level")
 
     def look_up(self, id: bytes) -> tuple[Stored | None, bool]:
         """A job as the store knows it, and whether pickles may be read."""

@@ -45,6 +45,9 @@ _MAX_DEPTH = 100
 # Python may refuse to write longer ints in decimal (from 4300 digits, or 640), never in hexadecimal.
 _LARGE = 1 << 2048
 
+# A row of SQLite holds 1,000,000,000 bytes, and this one holds arguments and a result.
+_MOST_BYTES = 1 << 28
+
 _SCALARS = frozenset({type(None), bool, float, str})
 
 # Lone surrogates must survive; escaped as ASCII, two in a row would be read back as one character.
@@ -65,8 +68,8 @@ def encode(value: object, *, allow_pickle: bool = False, name: str = "value") ->
     """
     try:
         if _is_plain((value,), _MAX_DEPTH):
-            return b"j" + _to_json(value).encode(*_UTF8)
-        return b"t" + _to_json(_tagged(value, _MAX_DEPTH)).encode(*_UTF8)
+            return _bounded(b"j" + _to_json(value).encode(*_UTF8), name)
+        return _bounded(b"t" + _to_json(_tagged(value, _MAX_DEPTH)).encode(*_UTF8), name)
     except (Refusal, RecursionError) as refusal:
         if allow_pickle:
             return _pickled(value, name)
@@ -108,8 +111,8 @@ def encode_call(
     """
     try:
         if _is_plain(args, _MAX_DEPTH) and (not kwargs or _is_plain((kwargs,), _MAX_DEPTH + 1)):
-            return b"j" + _to_json((args, kwargs)).encode(*_UTF8)
-        return b"t" + _to_json(_tagged([[*args], kwargs], _MAX_DEPTH + 2)).encode(*_UTF8)
+            return _bounded(b"j" + _to_json((args, kwargs)).encode(*_UTF8), "arguments")
+        return _bounded(b"t" + _to_json(_tagged([[*args], kwargs], _MAX_DEPTH + 2)).encode(*_UTF8), "arguments")
     except (Refusal, RecursionError):
         if allow_pickle:
             with suppress(PayloadError):
@@ -442,9 +445,19 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 _PLAIN_DATA = "convert it to plain data (numbers, text, lists, dicts, dataclasses), or allow pickle"
 
 
+def _bounded(data: bytes, name: str) -> bytes:
+    if len(data) > _MOST_BYTES:
+        raise PayloadError(
+            f"{name}: {len(data):,} bytes are too many, {_MOST_BYTES:,} can be stored; use a file, and its path"
+        )
+    return data
+
+
 def _pickled(value: object, name: str) -> bytes:
     try:
-        return b"p" + pickle.dumps(value, _PICKLE_PROTOCOL)
+        return _bounded(b"p" + pickle.dumps(value, _PICKLE_PROTOCOL), name)
+    except PayloadError:
+        raise
     except RecursionError:
         raise PayloadError(f"{name}: so many levels cannot be stored; nest less deeply") from None
     except Exception as error:  # __reduce__ of any class may raise anything

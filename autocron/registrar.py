@@ -92,6 +92,8 @@ class Registrar:
             self._send_at_once()
         else:
             self.nudge()
+        if self.stopped:  # by another thread, in this very moment
+            self._write_directly()
         if blocking:
             self._await_safe(job)
 
@@ -352,6 +354,7 @@ class Registrar:
         if self.link is not None:
             self.link.close()
             self.link = None
+        self._write_directly()  # what other threads have registered meanwhile
 
     def let_go(self) -> None:
         """In a forked child: close what the fork has copied."""

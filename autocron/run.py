@@ -5,7 +5,9 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from types import CoroutineType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+LONGEST_MESSAGE: Final = 100_000
 
 
 class Interrupted(BaseException):
@@ -46,4 +48,5 @@ def run(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
 
 def message_of(error: BaseException) -> str:
     """Never empty, so that an error message tells that there was an error."""
-    return "".join(traceback.format_exception_only(error)).strip()
+    text = "".join(traceback.format_exception_only(error)).strip()
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}… ({len(text):,} characters)"

@@ -130,20 +130,26 @@ class Worker:
             job = self.backlog.popleft()
         except IndexError:
             return True
-        self.running = job
         self.interface.spawner.begin(job.id)
         try:
-            outcome = self.interface.call(WORKER_RUN, self._run, job)
+            outcome = self._run_interruptibly(job)
+        except Interrupted:
+            self.channel.send((messages.RELEASED, [job.id]))
+        else:
             if outcome is None:
                 self.backlog.appendleft(job)
                 return self._retire()
             self.interface.call(WORKER_ANSWER, self.channel.send, (messages.DONE, tuple(outcome)))
-        except Interrupted:
-            self.channel.send((messages.RELEASED, [job.id]))
-        finally:
-            self.running = None
         self.interface.spawner.begin(None)
         return True
+
+    def _run_interruptibly(self, job: Job) -> Outcome | None:
+        """An interruption comes between any two instructions, but only while `running` says that a job is run."""
+        try:
+            self.running = job
+            return self.interface.call(WORKER_RUN, self._run, job)
+        finally:
+            self.running = None
 
     def _retire(self) -> bool:
         self._give_back()

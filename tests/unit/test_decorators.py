@@ -5,14 +5,18 @@ from __future__ import annotations
 import functools
 import inspect
 import pickle
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
 
 import pytest
 
 import autocron
+from autocron.decorators import Task
 from autocron.engine import current
 from autocron.registry import registry
+from autocron.testing import fake_engine
 
 
 @pytest.fixture(autouse=True)
@@ -175,6 +179,101 @@ class TestDelay:
         """contract 1: `import autocron` has no side effects."""
         assert not current().active
 
+    def test_generators_are_refused_at_the_decoration(self) -> None:
+        """contract 3: what cannot work is refused at the call or decoration: a generator would run nothing."""
+
+        def yields() -> Iterator[int]:
+            yield 1
+
+        async def yields_later() -> AsyncIterator[int]:
+            yield 1
+
+        for generator in (yields, yields_later):
+            with pytest.raises(autocron.TaskError, match=f"{generator.__name__}: .* generator; return a list"):
+                autocron.delay(generator)
+            with pytest.raises(autocron.TaskError, match="generator"):
+                autocron.cron("@daily")(generator)
+
+    def test_class_methods_are_tasks_in_one_order_and_the_other_one_says_so(self) -> None:
+        """contract 3: refused at the decoration; style 10: the way out."""
+
+        class Shop:
+            @classmethod
+            @autocron.delay
+            def name(cls, suffix: str) -> str:
+                return cls.__name__ + suffix
+
+        assert Shop.name("!").result == "Shop!"
+        with pytest.raises(autocron.TaskError, match=r"a classmethod cannot be a task; .* @classmethod on top"):
+            autocron.delay(classmethod(lambda cls: None))  # type: ignore[call-overload]
+
+    def test_a_task_decorated_again_is_the_same_task_called_in_another_way(self) -> None:
+        """contract 3: calling the decorated function calls the function later, once, whatever is around it."""
+        later = autocron.delay(days=2)(add)
+        assert later.address == add.address
+        assert later.__wrapped__ is add.__wrapped__
+        assert registry.tasks[add.address] is add.__wrapped__
+        assert later(1, 2).result == 3
+
+    def test_cron_on_a_task_and_delay_on_a_cron_function_are_one_task(self) -> None:
+        """contract 2 and 3: both decorators on one function, in either order; cron returns it unchanged."""
+
+        def both() -> str:
+            return "both"
+
+        in_process = current()
+        with fake_engine():
+            task = autocron.cron("@daily")(autocron.delay(both))
+            assert isinstance(task, Task)
+            assert autocron.delay(autocron.cron("@hourly")(both)).address == task.address
+            assert {each.task for each in registry.entries.values() if each.task == task.address} == {task.address}
+        assert current() is in_process
+
+    def test_a_function_of_another_module_is_found_by_the_module_that_decorates_it(self) -> None:
+        """contract 3: nothing is lost later: a worker that imports `app.later` has decorated what it looks for."""
+        names: dict[str, Any] = {"__name__": "app.later", "nightly": nightly, "add": add}
+        exec("import autocron\nlater = autocron.delay(nightly)\nautocron.cron('@daily')(nightly)", names)
+        assert names["later"].address == "app.later:nightly"
+        assert "app.later:nightly" in registry.tasks
+        assert registry.entries["app.later:nightly#0"].task == "app.later:nightly"
+        exec("soon = autocron.delay(add)\ndef make():\n    return autocron.delay(nightly)\nmade = make()", names)
+        assert names["soon"].address == add.address  # it is a task of its own module already
+        assert names["made"].address == f"{__name__}:nightly"
+
+    @pytest.mark.parametrize("moment", [datetime.min, datetime.max, datetime.min.replace(tzinfo=UTC)])
+    def test_the_ends_of_the_calendar_are_moments_too(self, moment: datetime) -> None:
+        """contract 3: `schedule`, a datetime; in the past means now."""
+        with fake_engine() as engine:
+            autocron.delay(schedule=moment)(nightly)()
+            (job,) = engine.pending()
+            assert (job.due < engine.now()) is (moment.year == 1)
+            if moment.year == 1:
+                assert engine.run_pending().results == ["done"]
+
+    def test_the_longest_delay_has_a_date(self) -> None:
+        """contract 3: after the given delay: whatever it is, it can be shown."""
+        with fake_engine() as engine:
+            autocron.delay(weeks=1e9)(nightly)()
+            autocron.delay(weeks=1e300)(nightly)()
+            assert {job.due.year for job in engine.pending()} <= set(range(2999, 3100))
+
+    def test_every_kind_of_parameter(self) -> None:
+        """contract 3: wrong arguments for the signature are refused at the call, right ones of any kind are taken."""
+
+        @autocron.delay
+        def kinds(a: int, /, b: int = 2, *rest: int, c: int, d: int = 4, **more: int) -> list[object]:
+            return [a, b, rest, c, d, more]
+
+        with fake_engine() as engine:
+            kinds(1, c=3)
+            kinds(1, 2, 3, c=4, e=5)
+            for wrong in ({"a": 1, "c": 2}, {"b": 1}):
+                with pytest.raises(TypeError, match="kinds: "):
+                    kinds(**wrong)
+            with pytest.raises(TypeError, match="kinds: "):
+                kinds(1, 2, 3)  # type: ignore[call-arg]
+            assert engine.run_pending().results == [[1, 2, (), 3, 4, {}], [1, 2, (3,), 4, 4, {"e": 5}]]
+
 
 class TestCron:
     def test_the_function_is_returned_unchanged(self) -> None:
@@ -259,9 +358,25 @@ class TestCron:
             ({"tz": "Europe/Berln"}, "Europe/Berln"),
             ({"overlap": "twice"}, "overlap='twice'"),
             ({"catch_up": -1}, "catch_up=-1"),
+            ({"catch_up": float("nan")}, "catch_up=nan"),
+            ({"catch_up": True}, "catch_up=True"),
         ],
     )
     def test_invalid_values_are_value_errors_at_decoration(self, arguments: dict[str, object], words: str) -> None:
         """contract 2: every invalid value → ValueError at decoration."""
         with pytest.raises(ValueError, match=words):
             autocron.cron(**arguments)  # type: ignore[call-overload]
+
+    def test_what_is_told_to_the_monitor_is_plain(self) -> None:
+        """contract 2: an enum of the application that equals "skip", a float of its own class, are as good."""
+
+        class Policy(StrEnum):
+            QUEUE = "queue"
+
+        class Seconds(float):
+            pass
+
+        autocron.cron("@daily", overlap=Policy.QUEUE, catch_up=Seconds(60))(nightly)
+        (entry,) = [each for key, each in registry.entries.items() if registry.decorated[key] is nightly]
+        assert (type(entry.overlap), entry.overlap) == (str, "queue")
+        assert (type(entry.catch_up_s), entry.catch_up_s) == (float, 60.0)

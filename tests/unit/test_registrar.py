@@ -1,0 +1,389 @@
+"""autocron.registrar: registrations are handed over in groups, sent again, or written directly; none is lost."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from small import Link, Small, job_of
+
+import autocron
+from autocron import messages
+from autocron.errors import AutocronError, StoreError, StoreFull
+from autocron.interface import Body
+from autocron.job import Job, Status
+from autocron.registrar import GROUP_BYTES, GROUP_JOBS, RETRY_S, WINDOW_JOBS, Registrar
+from autocron.testing.world import MemoryChannel
+
+ran: list[int] = []
+
+
+@autocron.delay
+def note(number: int) -> int:
+    ran.append(number)
+    return number
+
+
+class Alone:
+    """A registrar whose monitor is the test: what it sends is seen, and answered by hand."""
+
+    def __init__(self) -> None:
+        self.small = Small()
+        self.ends: list[MemoryChannel] = []
+        self.is_there = True
+        self.settings: list[dict[str, Any]] = []
+        link = self.connect()
+        assert link is not None
+        self.registrar = Registrar(
+            self.small.world.interface(), "app.db", link=link, relink=self.connect, on_settings=self.settings.append
+        )
+
+    def connect(self) -> MemoryChannel | None:
+        if not self.is_there:
+            return None
+        ours, theirs = self.small.world.pair(1)
+        self.ends.append(theirs)
+        return ours
+
+    def register(self, *numbers: int, payload: bytes = b"") -> None:
+        for number in numbers:
+            job = job_of(number=number)
+            self.registrar.add(job._replace(payload=payload) if payload else job)
+
+    def sent(self) -> list[Body]:
+        """What has come to the monitor since it was asked last."""
+        self.registrar.step()
+        bodies = list(self.ends[-1].inbox)
+        self.ends[-1].inbox.clear()
+        return bodies
+
+    def groups(self) -> list[tuple[int, bool, list[int]]]:
+        """The groups of registrations: number, whether again, the jobs."""
+        return [
+            (body[1], body[2], [int.from_bytes(row[0], "big") for row in body[3]])
+            for body in self.sent()
+            if body[0] == messages.REGISTER
+        ]
+
+    def answer(self, *body: Any) -> None:
+        self.ends[-1].send(body)
+        self.registrar.step()
+
+    def break_link(self) -> None:
+        """The monitor has gone."""
+        self.ends[-1].close()
+        self.registrar.step()
+
+    def stored(self) -> list[int]:
+        return [int.from_bytes(each.id, "big") for each in self.small.jobs()]
+
+
+@pytest.fixture
+def alone() -> Alone:
+    return Alone()
+
+
+@pytest.fixture
+def small() -> Small:
+    ran.clear()
+    return Small().start()
+
+
+# -- groups --------------------------------------------------------------------------------------------------
+
+
+def test_what_comes_together_goes_in_one_group_in_its_order(alone: Alone) -> None:
+    """contract 3: the registrar hands it over, in groups."""
+    alone.register(1)  # goes at once
+    alone.register(2, 3, 4)
+    assert alone.groups() == [(1, False, [1]), (2, False, [2, 3, 4])]
+    assert not alone.registrar.is_idle()
+    alone.answer(messages.REGISTERED, 1)
+    alone.answer(messages.REGISTERED, 2)
+    assert alone.registrar.is_idle()
+
+
+def test_a_group_is_bounded_in_jobs_and_in_bytes(alone: Alone) -> None:
+    """design 2: what is on its way is bounded."""
+    alone.register(*range(1, 2 * GROUP_JOBS + 2))
+    sizes = [len(jobs) for _, _, jobs in alone.groups()]
+    assert sizes == [1, GROUP_JOBS, GROUP_JOBS]
+    alone.register(*range(5000, 5010), payload=b"x" * (GROUP_BYTES // 2))
+    assert [len(jobs) for _, _, jobs in alone.groups()] == [2] * 5
+
+
+def test_the_window_bounds_what_is_in_flight(alone: Alone) -> None:
+    """design 2: sent and not acknowledged is bounded, whatever the application registers; the rest follows."""
+    number = WINDOW_JOBS + 3 * GROUP_JOBS
+    alone.register(*range(1, number + 1))
+    groups = alone.groups()
+    sent = sum(len(jobs) for _, _, jobs in groups)
+    assert WINDOW_JOBS <= sent < WINDOW_JOBS + GROUP_JOBS
+    assert alone.groups() == []
+    for group, _, _ in groups:
+        alone.answer(messages.REGISTERED, group)
+    assert sent + sum(len(jobs) for _, _, jobs in alone.groups()) == number
+
+
+# -- a link that breaks --------------------------------------------------------------------------------------
+
+
+def test_what_is_unacknowledged_is_sent_again_over_the_next_link(alone: Alone) -> None:
+    """design 2, self-healing: a link that breaks loses nothing; what may be stored already says so."""
+    alone.register(1)
+    alone.register(2)
+    assert [jobs for _, _, jobs in alone.groups()] == [[1], [2]]
+    alone.answer(messages.REGISTERED, 1)
+    alone.break_link()
+    alone.register(3)
+    assert [(again, jobs) for _, again, jobs in alone.groups()] == [(True, [2]), (False, [3])]
+
+
+def test_the_store_keeps_a_job_once_whoever_brings_it(small: Small) -> None:
+    """design 2: same uuid, once in the store: the monitor died between its commit and its acknowledgement."""
+    small.points = lambda point: small.world.kill(small.process.pid) if point == "monitor.acknowledge.before" else None
+    for number in range(3):
+        small.call(note.__wrapped__, number)
+    small.points = lambda point: None
+    small.settle()
+    small.pass_time(2.0)
+    assert len(small.jobs()) == 3
+    assert sorted(ran) == [0, 1, 2]
+
+
+def test_a_question_is_asked_again_over_the_next_link(alone: Alone) -> None:
+    """design 2, self-healing: who waits for an answer does not wait for a dead monitor."""
+    alone.registrar._put(7, (messages.ASK, 7, messages.RESULT, b"?"))
+    assert [body[0] for body in alone.sent()] == [messages.ASK]
+    alone.break_link()
+    assert [body[:2] for body in alone.sent()] == [(messages.ASK, 7)]
+
+
+def test_a_monitor_that_cannot_be_had_is_tried_more_and_more_seldom(alone: Alone) -> None:
+    """design 2: a monitor that cannot start must not be tried in a loop of new processes."""
+    alone.is_there = False
+    alone.break_link()
+    tries = []
+    connect = alone.connect
+    alone.registrar._relink = lambda: (tries.append(alone.small.clock.monotonic()), connect())[1]
+    for _ in range(100):
+        alone.registrar.step()
+        alone.small.clock.advance(1.0)
+    gaps = [later - earlier for earlier, later in pairwise(tries)]
+    assert gaps[:3] == sorted(gaps[:3])
+    assert gaps[-1] == 30.0
+    assert len(tries) <= 9
+
+
+# -- no monitor within reach ---------------------------------------------------------------------------------
+
+
+def test_without_a_monitor_registrations_are_written_after_a_second(alone: Alone) -> None:
+    """design 2: no monitor within reach: after 1 s the registrar opens the store itself, writes, and closes."""
+    alone.register(1)
+    alone.registrar.step()
+    alone.is_there = False
+    alone.break_link()
+    alone.register(2, 3)
+    alone.registrar.step()
+    assert alone.stored() == []
+    alone.small.clock.advance(1.0)
+    alone.registrar.step()
+    assert alone.stored() == [1, 2, 3]
+    assert alone.registrar.is_idle()
+    assert {each.status for each in alone.small.jobs()} == {Status.WAITING}
+
+
+def test_what_a_monitor_had_stored_already_is_not_written_twice(alone: Alone) -> None:
+    """design 2: same uuid, INSERT OR IGNORE."""
+    alone.register(1)
+    alone.small.store.add([job_of(number=1)], token=5)  # the monitor did so, and died before it could tell
+    alone.is_there = False
+    alone.break_link()
+    alone.small.clock.advance(2.0)
+    alone.registrar.step()
+    (stored,) = alone.small.jobs()
+    assert stored.status == Status.PROCESSING
+
+
+def test_at_a_clean_exit_what_no_monitor_takes_is_written(alone: Alone) -> None:
+    """design 1.1: a clean exit flushes."""
+    alone.register(1, 2)
+    alone.is_there = False
+    alone.break_link()
+    alone.registrar.flush(3.0)
+    assert alone.stored() == [1, 2]
+
+
+def test_what_cannot_be_written_at_the_exit_is_told(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """design 1.1: never lost in silence."""
+    monkeypatch.setattr(alone.small.store, "add", _raise_full)
+    alone.register(1, 2)
+    alone.is_there = False
+    alone.break_link()
+    alone.registrar.flush(3.0)
+    assert "2 registrations are lost: cannot use the database app.db: no space" in caplog.text
+
+
+def test_a_registration_at_the_moment_of_stop_is_stored(small: Small) -> None:
+    """contract 1: pending tasks stay in the database; design 1.1: a clean end loses nothing, in no thread."""
+    registrar = small.registrar
+    small.engine.stop()
+    registrar.add(job_of(number=9))  # a thread that had looked before
+    registrar.add(job_of(number=10), blocking=True)
+    assert [int.from_bytes(each.id, "big") for each in small.jobs()] == [9, 10]
+
+
+def test_a_registration_between_flush_and_stop_is_stored(small: Small) -> None:
+    """contract 1: pending tasks stay in the database."""
+    registrar = small.registrar
+    leave = registrar.leave
+
+    def meanwhile(within_s: float) -> None:
+        leave(within_s)
+        registrar._pending.append(job_of(number=9))
+
+    registrar.leave = meanwhile  # type: ignore[method-assign]
+    small.engine.stop()
+    assert [int.from_bytes(each.id, "big") for each in small.jobs()] == [9]
+
+
+# -- a store that refuses ------------------------------------------------------------------------------------
+
+
+def _raise_full(*args: Any, **kwargs: Any) -> None:
+    raise StoreFull("app.db", "no space")
+
+
+def test_what_was_refused_is_kept_and_tried_again(alone: Alone) -> None:
+    """contract 6: nothing accepted is lost; the next try comes after a while, in the order of registration."""
+    alone.register(1)
+    alone.register(2)
+    (first, _, _), (second, _, _) = alone.groups()
+    alone.answer(messages.UNSTORED, first, True, "app.db", "no space")
+    alone.answer(messages.UNSTORED, second, True, "app.db", "no space")
+    assert alone.groups() == []
+    assert isinstance(alone.registrar.trouble, StoreFull)
+    alone.small.clock.advance(RETRY_S)
+    ((number, again, jobs),) = alone.groups()
+    assert (again, sorted(jobs)) == (True, [1, 2])
+    alone.answer(messages.REGISTERED, number)
+    assert alone.registrar.trouble is None
+
+
+def test_registering_fails_loudly_while_there_is_no_space_and_works_again_after(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """contract 6: full disk: registering fails loudly, the system goes on when there is space again."""
+    add = small.store.add
+    monkeypatch.setattr(small.store, "add", _raise_full)
+    small.call(note.__wrapped__, 1)
+    small.settle()
+    traces = []
+    for _ in range(2):
+        with pytest.raises(StoreFull, match=r"app\.db: no space") as caught:
+            small.call(note.__wrapped__, 2)
+        traces.append(len(caught.traceback))
+    assert traces[0] == traces[1]  # each time an exception of its own
+    monkeypatch.setattr(small.store, "add", add)
+    small.clock.advance(2 * RETRY_S)
+    small.registrar.step()
+    small.settle()
+    small.call(note.__wrapped__, 3)
+    small.settle()
+    assert ran == [1, 3]
+
+
+# -- blocking mode -------------------------------------------------------------------------------------------
+
+
+def test_blocking_mode_returns_when_the_job_is_stored() -> None:
+    """contract 3: blocking mode returns only when the job is safely stored."""
+    small = Small().start(blocking=True)
+    points: list[str] = []
+    small.points = points.append
+    result = small.call(note.__wrapped__, 1)
+    assert points.index("monitor.sync.after") < points.index("monitor.acknowledge.after")
+    assert [each.id.hex() for each in small.jobs()] == [result.uuid]
+
+
+def test_blocking_mode_raises_when_the_store_is_full_and_the_job_never_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 3 and 6: who is told that it was refused may rely on it; the next call tries again."""
+    ran.clear()
+    small = Small().start(blocking=True)
+    add = small.store.add
+    monkeypatch.setattr(small.store, "add", _raise_full)
+    with pytest.raises(StoreFull):
+        small.call(note.__wrapped__, 1)
+    monkeypatch.setattr(small.store, "add", add)
+    small.clock.advance(2 * RETRY_S)
+    small.call(note.__wrapped__, 2)
+    small.settle()
+    assert ran == [2]
+
+
+# -- what the monitor says -----------------------------------------------------------------------------------
+
+
+def test_an_answer_that_does_not_come_is_an_error_with_a_way_out(alone: Alone) -> None:
+    """contract 4: is_ready never hangs for ever on a monitor that is stopped."""
+    with pytest.raises(AutocronError, match=r"the monitor of app\.db does not answer; is it stopped\?"):
+        alone.registrar.ask(messages.RESULT, b"?")
+    assert not alone.registrar._asked
+
+
+def test_a_question_that_fails_raises_what_the_store_said(alone: Alone) -> None:
+    """contract 6: one exception type that names the path and the reason."""
+    alone.registrar._numbers = iter([3])  # type: ignore[assignment]
+    alone.ends[-1].send((messages.FAILED, 3, "app.db", "the file is damaged"))
+    with pytest.raises(StoreError, match=r"app\.db: the file is damaged"):
+        alone.registrar.ask(messages.RESULT, b"?")
+
+
+def test_changed_settings_are_passed_on(alone: Alone) -> None:
+    """contract 1: a running monitor takes new values at once, and so does everybody who is linked."""
+    alone.answer(messages.CHANGED, {"blocking": True})
+    assert alone.settings == [{"blocking": True}]
+
+
+def test_entries_are_announced_when_they_change_and_again_to_the_next_monitor() -> None:
+    """design 6: application processes announce their entries on the link."""
+    alone = Alone()
+    version = 1
+    alone.registrar._announcement = lambda: (version, [])
+    alone.registrar.nudge()
+    assert [body[0] for body in alone.sent()] == [messages.ANNOUNCE]
+    assert alone.sent() == []
+    version = 2
+    alone.registrar.nudge()
+    assert [body[0] for body in alone.sent()] == [messages.ANNOUNCE]
+    alone.break_link()
+    assert [body[0] for body in alone.sent()] == [messages.ANNOUNCE]
+
+
+# -- in a worker ---------------------------------------------------------------------------------------------
+
+
+def test_inside_a_task_a_call_goes_to_the_monitor_before_the_outcome(small: Small) -> None:
+    """contract 3: inside a running task, a call of a delayed function registers a new job, as anywhere."""
+    ours, theirs = small.world.pair(1)
+    registrar = Registrar(small.world.interface(), "app.db", link=ours)
+    registrar.add(Job(b"1" * 16, "app:task", b"j[[],{}]", 0.0))
+    ours.send((messages.DONE, ()))
+    assert [body[0] for body in theirs.inbox] == [messages.REGISTER, messages.DONE]
+    assert registrar.is_idle()  # if the monitor dies so does the worker, and the job runs again
+
+
+def test_a_good_bye_says_no_more_than_it_must(small: Small) -> None:
+    """contract 1: stop ends this process' part; others go on."""
+    other = Link(small, {})
+    small.engine.stop()
+    small.world.pump()
+    assert small.world.monitors
+    assert not small.engine.active
+    other.close()
+    small.settle()
+    assert not small.world.monitors
