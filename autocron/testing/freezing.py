@@ -12,7 +12,7 @@ import importlib.util
 import logging
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from math import floor
 from typing import Any, Protocol
 
@@ -54,7 +54,7 @@ class Freezegun:
         return float(moment.replace(tzinfo=UTC).timestamp())
 
     def move(self, wall: float) -> None:
-        self.key.move_to(datetime.fromtimestamp(wall, UTC))
+        self.key.move_to(_exactly(wall))
 
     def stop(self) -> None:
         self._started.stop()
@@ -80,7 +80,7 @@ class TimeMachine:
         return float(self.key.time_ns() / 1_000_000_000)
 
     def move(self, wall: float) -> None:
-        self.key.move_to(wall)
+        self.key.move_to(_exactly(wall))
 
     def stop(self) -> None:
         self._started.stop()
@@ -89,8 +89,16 @@ class TimeMachine:
     def start(cls, wall: float) -> TimeMachine:
         import time_machine  # noqa: PLC0415 - optional
 
-        started = time_machine.travel(wall, tick=False)
+        started = time_machine.travel(_exactly(wall), tick=False)
         return cls(started.start(), started)
+
+
+def _exactly(wall: float) -> datetime:
+    """The microsecond that a datetime shows: of a float, time-machine cuts off what is rounded there.
+
+    In a zone that time-machine does not make the local one, as it does with UTC.
+    """
+    return datetime.fromtimestamp(wall, timezone(timedelta(hours=1)))
 
 
 def active() -> tuple[type[Freezegun | TimeMachine], Any] | None:

@@ -109,6 +109,13 @@ def test_the_first_move_starts_a_freezer(fake_engine: FakeEngine) -> None:
     assert abs(datetime.now(UTC) - autocron.now()) <= timedelta(microseconds=1)
 
 
+def test_all_clocks_show_the_same_microsecond(fake_engine: FakeEngine) -> None:
+    """contract 7: `freezegun.freeze_time` and autocron agree about the time, whatever the float."""
+    for _ in range(50):
+        fast_forward(0.1237)
+        assert datetime.now(UTC) == autocron.now()
+
+
 @pytest.mark.autocron(freeze=False)
 def test_a_freezer_is_not_started_against_the_will_of_the_test(fake_engine: FakeEngine) -> None:
     """contract 7: freeze=False turns it off."""
