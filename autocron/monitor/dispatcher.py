@@ -221,7 +221,7 @@ class Dispatcher:
             return
         now = self.interface.clock.monotonic()
         for member in self.pool.serving():
-            if len(member.inflight) > 1 and not member.recalled and now - member.heard >= OVERDUE_S:
+            if len(member.inflight) > 1 and not member.recalled and now >= member.heard + OVERDUE_S:
                 member.recalled = True
                 member.channel.send((messages.TAKE_BACK,))
 

@@ -188,7 +188,8 @@ def test_overlap_skip(small: Small, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         small.hear()
     assert "skipped, because its previous firing still goes" in caplog.text
-    assert small.settle() == 1
+    small.settle()
+    assert times() == [2]
     small.pass_time(HOUR)
     assert times() == [2, 3]
 
@@ -200,7 +201,8 @@ def test_overlap_allow(small: Small) -> None:
         small.clock.reach(MIDNIGHT + hour * HOUR)
         small.hear()
     assert len(fired(small)) == 3
-    assert small.settle() == 3
+    small.settle()
+    assert times() == [3, 3, 3]
 
 
 def test_overlap_queue(small: Small) -> None:
@@ -211,7 +213,7 @@ def test_overlap_queue(small: Small) -> None:
     small.clock.reach(MIDNIGHT + 2 * HOUR)
     small.hear()
     assert len(fired(small)) == 1
-    assert small.settle() == 2
+    small.settle()
     assert times() == [2, 2]
     small.pass_time(HOUR)
     assert times() == [2, 2, 3]
