@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from autocron.engine import Engine
-from autocron.interface import Body
+from autocron.interface import Body, Store
 from autocron.job import Job, Selection, Stored
 from autocron.monitor import Monitor
 from autocron.payload import encode_call
@@ -32,9 +32,13 @@ class Small:
         self.clock = FakeClock(start)
         self.store = MemoryStore()
         self.points: Callable[[str], None] = lambda point: None  # told about each label that is reached
-        self.world = World(self.clock, lambda address: self.store, random.Random(1), reach=self._reach)
+        self.world = World(self.clock, self.open, random.Random(1), reach=self._reach)
         self.engine = Engine(self.world.interface())
         self.world.registrar = lambda: self.engine._registrar
+
+    def open(self, address: str) -> Store:
+        """What a monitor, or a registrar without one, opens."""
+        return self.store
 
     def _reach(self, point: str) -> None:
         self.points(point)
@@ -127,7 +131,12 @@ class Link:
         channel = small.world.interface().spawner.connect("app.db")
         assert channel is not None
         self.channel = cast(MemoryChannel, channel)
-        self.say(messages.HELLO, messages.PROTOCOL if protocol is None else protocol, {"pid": 4711, **spec}, None)
+        self.say(
+            messages.HELLO,
+            messages.PROTOCOL if protocol is None else protocol,
+            {"pid": 4711, "directory": "", **spec},
+            None,
+        )
 
     def say(self, *body: Any) -> None:
         """Say something; it is heard when this returns."""

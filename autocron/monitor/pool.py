@@ -91,7 +91,7 @@ class Pool:
             )
         except OSError as error:
             self._fail(now)
-            logger.error("cannot start a worker: %s; next try in %.1f s", error, self._spawn_at - now)
+            logger.error("cannot start a worker: %s; next try in %.1f s", error, max(0.0, self._spawn_at - now))
             return
         channel.send((messages.PREPARE, dict(self.spec), self.pickle_allowed))
         self.members[channel] = Member(channel, self.spec, heard=now)
