@@ -1,3 +1,24 @@
 """Configuration of the project's own tests."""
 
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
 pytest_plugins = ["pytester"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--chaos",
+        choices=("rotating", "all"),
+        default="rotating",
+        help="which cells of the kill matrix are run: a ninth of them, another one each day, or all",
+    )
+
+
+def pytest_configure() -> None:
+    # Here and not where tests are collected: the processes of a parallel run must agree.
+    os.environ.setdefault("AUTOCRON_CHAOS_TURN", str(int(time.time() // 86400)))

@@ -31,7 +31,9 @@ from autocron.settings import Settings
 from autocron.stores import open_store
 from autocron.system.tree import PROC, process, processes
 
-PATIENCE_S = 60.0  # the last line: a busy machine needs nothing near it
+PATIENCE_S = float(
+    os.environ.get("AUTOCRON_TEST_PATIENCE_S", "60")
+)  # the last line: a busy machine needs nothing near it
 PAUSE_S = 0.005  # between two looks at what announces itself by no event
 PR_SET_CHILD_SUBREAPER = 36
 FILES = Path(__file__).parent / "application"

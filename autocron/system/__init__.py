@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 import random
+from dataclasses import replace
 
 from ..interface import Interface
 from ..stores import open_store
@@ -16,9 +18,14 @@ def real_interface(spawner: Processes | None = None, *, create: bool = False) ->
 
     `create`: a missing database is made. Only `start` wants that: one that went missing is not silently replaced.
     """
-    return Interface(
+    world = Interface(
         clock=SystemClock(),
         spawner=spawner or Processes(),
         open_store=functools.partial(open_store, create=create),
         random=random.SystemRandom(),
     )
+    if os.environ.get("AUTOCRON_FAILPOINTS"):
+        from .failpoints import from_environment  # noqa: PLC0415 - only tests ask for it
+
+        return replace(world, reach=from_environment())
+    return world

@@ -1,0 +1,62 @@
+"""A load that accounts for itself: what was acknowledged, and what was done, in two files that survive everybody."""
+
+import os
+
+from tasks import note
+
+import autocron
+
+DIRECTORY = os.environ["AUTOCRON_TEST"]
+DATABASE = os.path.join(DIRECTORY, "app.db")
+
+
+def write(name, line):
+    """A line at the end of a file, whole or not at all."""
+    fd = os.open(os.path.join(DIRECTORY, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.write(fd, f"{line}\n".encode())
+    os.close(fd)
+
+
+def effect(name):
+    """What a job does to the world, so that it can be counted."""
+    write("done", name)
+    return name
+
+
+@autocron.delay
+def at_once(name):
+    """Due when it is registered."""
+    return effect(name)
+
+
+@autocron.delay(minutes=0.0005)
+def soon(name):
+    """Due 30 ms after it was registered: claimed from the store."""
+    return effect(name)
+
+
+@autocron.delay
+def twice(name):
+    """Registers another one."""
+    at_once(f"{name}-inner")
+    return effect(name)
+
+
+@autocron.cron("* * * * *")
+def every_minute():
+    """Fired at the start, because it was missed."""
+
+
+def start_and_register(prefix, number):
+    """In blocking mode: whatever is noted here was acknowledged. Tell when that is over."""
+    autocron.start(DATABASE, workers=2)
+    register(prefix, number)
+    note("registered", prefix)
+
+
+def register(prefix, number):
+    """Register jobs of all kinds, and note each one when it is acknowledged."""
+    for each in range(number):
+        task = (at_once, soon, twice)[each % 3]
+        name = f"{prefix}-{each}"
+        write("accepted", f"{task(name).uuid} {name}")

@@ -1,0 +1,165 @@
+"""Faults at chosen points of real processes, and the account that must be right afterwards.
+
+A failpoint stops the process that reaches it; then the test strikes, at whom it likes, and lets the process go on.
+Each case ends with a healthy life of the application, after which the database is checked: every acknowledged job is
+there once, has ended well, and was done.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from processes import PATIENCE_S, PAUSE_S, Application, Process, Timeout, World, eventually
+
+from autocron.job import Job, Outcome
+from autocron.payload import encode_call
+from autocron.stores import open_store
+from autocron.system.failpoints import LOG, VARIABLE
+from autocron.system.tree import process
+
+GRACE_S = 1.0
+TIMES = "AUTOCRON_CHAOS_TIMES"  # a file that gets a line for each measured death
+
+
+class Account(NamedTuple):
+    """How often the jobs of a test were done."""
+
+    accepted: int
+    once: int
+    more: int
+
+
+class Chaos:
+    """A world in which processes are struck."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.log = world.directory / "failpoints"
+        world.configure(blocking=True, grace_s=GRACE_S)
+        self._plant()
+
+    def _plant(self) -> None:
+        """What an earlier life has left: a result whose time is over, and a cron entry that was missed."""
+        store = open_store(str(self.world.database))
+        old = Job(bytes(15) + b"\1", "load:at_once", encode_call(("old",), {}), 1.0)
+        store.add([old], token=1)
+        store.settle([Outcome(old.id, 3)], token=1, now=time.time() - 10, ttl_s=0)
+        store.set_entry("load:every_minute#0", "* * * * *", time.time() - 3600)
+        store.close()
+
+    def application(self, failpoint: str = "") -> Application:
+        """An application that has not started yet; with a failpoint its whole tree has it."""
+        environment = {VARIABLE: failpoint, LOG: str(self.log)} if failpoint else {}
+        application = self.world.application(start=False, environment=environment, log="ERROR")
+        application.do("import load")
+        return application
+
+    def watch(self, otherwise: Callable[[], object]) -> Process | None:
+        """The process that has stopped at the failpoint; None if something else holds before."""
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            over = otherwise()
+            if self.log.exists():
+                return self._held()
+            if over:
+                return None
+            time.sleep(PAUSE_S)
+        raise Timeout(f"neither the failpoint nor anything else; {self.world.family()}\n{self.world.stderr()}")
+
+    def _held(self) -> Process:
+        pid = eventually(lambda: self.log.read_text().split()[1:2])[0]
+        held: list[Process] = eventually(lambda: self._stopped(int(pid)))
+        return held[0]
+
+    def _stopped(self, pid: int) -> list[Process]:
+        found = process(pid)
+        if found is None or found.state in "ZX":
+            raise Timeout(f"process {pid} died at its failpoint before anybody struck")
+        return [each for each in self.world.family() if each.pid == pid] if found.state == "T" else []
+
+    def of_role(self, role: str, application: Application) -> list[Process]:
+        """Those who can be struck."""
+        if role == "application":
+            return [application.identity] if application.identity.is_alive() else []
+        return self.world.monitors() if role == "monitor" else self.world.workers()
+
+    def finish(self, *, exactly_once: bool) -> Account:
+        """A healthy last life, after which everything that was acknowledged has been done."""
+        application = self.application()
+        application.do("autocron.start(DATABASE, workers=2)")
+        eventually(lambda: not self.unfinished(), self.unfinished)
+        assert application.end() == 0
+        self.world.await_empty()
+        private = self.world.directory / "app.db-autocron"
+        assert not private.exists(), f"left behind: {os.listdir(private)}"
+        return self.check(exactly_once=exactly_once)
+
+    def unfinished(self) -> list[Any]:
+        """The jobs that have not ended, read without disturbing anybody."""
+        db = sqlite3.connect(f"file:{self.world.database}?mode=ro", uri=True)
+        try:
+            left = db.execute("SELECT hex(id), task, status, deaths FROM jobs WHERE status < 3").fetchall()
+            fired = db.execute("SELECT 1 FROM jobs WHERE entry != ''").fetchall()
+            return left or ([] if fired else ["the cron entry has not fired"])
+        finally:
+            db.close()
+
+    def check(self, *, exactly_once: bool) -> Account:
+        """The invariants, on the files alone."""
+        accepted = dict(line.split() for line in self._lines("accepted"))
+        done = Counter(self._lines("done"))
+        db = sqlite3.connect(self.world.database)
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        rows = {
+            id.lower(): (status, error)
+            for id, status, error in db.execute("SELECT hex(id), status, coalesce(error, '') FROM jobs")
+        }
+        db.close()
+        lost = {name for uuid, name in accepted.items() if uuid not in rows}
+        assert not lost, f"acknowledged, and not there: {lost}"
+        wrong = {accepted[uuid]: rows[uuid] for uuid in accepted if rows[uuid] != (3, "")}
+        assert not wrong, f"acknowledged, and not ended well: {wrong}"
+        assert {status for status, _ in rows.values()} <= {3, 4}
+        undone = {name for name in accepted.values() if not done[name]}
+        assert not undone, f"said to be ready, and not done: {undone}"
+        doubled = {name: number for name, number in done.items() if number > 1}
+        assert not (exactly_once and doubled), f"done again, though nobody died: {doubled}"
+        return Account(len(accepted), len(done) - len(doubled), len(doubled))
+
+    def _lines(self, name: str) -> list[str]:
+        path = self.world.directory / name
+        return path.read_text().splitlines() if path.exists() else []
+
+
+@contextmanager
+def measured(world: World, *labels: str) -> Iterator[None]:
+    """Inside, the application dies; the time from then until the tree is empty is noted."""
+    yield
+    died = time.monotonic()
+    empty = world.await_empty()
+    if path := os.environ.get(TIMES):
+        line = json.dumps({"labels": labels, "seconds": max(0.0, empty - died)})
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.write(fd, line.encode() + b"\n")
+        os.close(fd)
+
+
+def strike(how: str, targets: list[Process], held: Process | None = None) -> None:
+    """Strike at all of them at once, then let who is held at a failpoint go on."""
+    number = {"KILL": signal.SIGKILL, "TERM": signal.SIGTERM, "STOP": signal.SIGSTOP}[how]
+    for each in targets:
+        each.send(number)
+    if how == "STOP":
+        time.sleep(0.05)  # the fault has a duration; nothing waits for it
+        for each in targets:
+            each.send(signal.SIGCONT)
+    if held is not None:
+        held.send(signal.SIGCONT)
