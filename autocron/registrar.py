@@ -71,6 +71,7 @@ class Registrar:
         self._lost_at = interface.clock.monotonic() if link is None else 0.0
         self._sent_at = 0.0
         self._streaming = False
+        self._is_sending = False
         self._failures = 0
         self._leaving = False
         self._questions: deque[Body] = deque()
@@ -233,22 +234,29 @@ class Registrar:
         """Hand over what is pending, as far as the window allows."""
         with self._mutex:
             link = self.link
-            if link is None:
-                return
-            if self._introduction is not None and (introduction := self._introduction()) is not None:
-                link.send(introduction)
-            if self._announcement is not None:
-                version, entries = self._announcement()
-                if version != self._announced:
-                    self._announced = version
-                    link.send((messages.ANNOUNCE, [tuple(entry) for entry in entries]))
-            while self._questions:
-                link.send(self._questions.popleft())
-            if self._returned and self.interface.clock.monotonic() >= self._retry_at:
-                self._send_group(link, self._returned, again=True)
-            self._streaming = False
-            if self.trouble is None and self._pending and self._in_flight() < WINDOW_JOBS:
-                self._send_stream(link)
+            if link is None or self._is_sending:
+                return  # this very thread is in the middle of it: a signal handler, or a finalizer, has come
+            self._is_sending = True
+            try:
+                self._send(link)
+            finally:
+                self._is_sending = False
+
+    def _send(self, link: Channel) -> None:
+        if self._introduction is not None and (introduction := self._introduction()) is not None:
+            link.send(introduction)
+        if self._announcement is not None:
+            version, entries = self._announcement()
+            if version != self._announced:
+                self._announced = version
+                link.send((messages.ANNOUNCE, [tuple(entry) for entry in entries]))
+        while self._questions:
+            link.send(self._questions.popleft())
+        if self._returned and self.interface.clock.monotonic() >= self._retry_at:
+            self._send_group(link, self._returned, again=True)
+        self._streaming = False
+        if self.trouble is None and self._pending and self._in_flight() < WINDOW_JOBS:
+            self._send_stream(link)
 
     def _send_stream(self, link: Channel) -> None:
         while self._pending and self._in_flight() < WINDOW_JOBS:

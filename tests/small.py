@@ -64,6 +64,12 @@ class Small:
     def ask(self, question: str, argument: Any = None) -> Any:
         return self.registrar.ask(question, argument)
 
+    def die(self) -> None:
+        """The application is killed: the kernel closes its link, and it says nothing more."""
+        registrar, self.engine._registrar = self.registrar, None
+        assert registrar.link is not None
+        registrar.link.close()
+
     # -- turns -----------------------------------------------------------------------------------------------
 
     def hear(self) -> None:

@@ -44,7 +44,8 @@ class SocketChannel:
         self._fd = sock.fileno()
         self._identity = identity(self._fd)
         self._patient = patient  # a worker's threads wait until the monitor takes what they send; it never waits
-        self._sending = threading.Lock()
+        self._sending = threading.RLock()  # a signal handler may come in the middle, and register a job
+        self._is_flushing = False
         self._incoming = bytearray()
         self._outgoing = bytearray()
         self.pidfd = pidfd  # ends the link where a C-level fork keeps a copy of the socket
@@ -69,6 +70,8 @@ class SocketChannel:
         data = marshal.dumps(body, FORMAT)
         with self._sending:
             self._outgoing += HEADER.pack(len(data)) + data
+            if self._is_flushing:
+                return  # by this very thread, further down the stack: this goes with the rest
             self._flush()
             while self._patient and self._outgoing and self.is_ours():
                 poll = select.poll()
@@ -85,6 +88,7 @@ class SocketChannel:
             self._flush()
 
     def _flush(self) -> None:
+        self._is_flushing = True
         try:
             while self._outgoing:
                 del self._outgoing[: self._socket.send(self._outgoing)]
@@ -92,6 +96,8 @@ class SocketChannel:
             return
         except OSError:  # the peer is gone: `wait` tells
             self._outgoing.clear()
+        finally:
+            self._is_flushing = False
 
     def receive(self, mask: int, *, rest: bool = False) -> Iterator[Event]:
         """The messages that have come; `rest`: read on until nothing more is there."""

@@ -126,6 +126,24 @@ def test_the_window_bounds_what_is_in_flight(alone: Alone) -> None:
     assert sent + sum(len(jobs) for _, _, jobs in alone.groups()) == number
 
 
+def test_a_signal_handler_may_register_in_the_middle_of_a_registration(alone: Alone) -> None:
+    """contract 6: applications that handle signals themselves work as if autocron were not there."""
+    link = alone.registrar.link
+    assert link is not None
+    send = link.send
+
+    def interrupted(body: Body) -> None:
+        link.send = send  # type: ignore[method-assign]
+        alone.register(3, 4)
+        send(body)
+        alone.register(5)
+
+    link.send = interrupted  # type: ignore[method-assign]
+    alone.register(1)
+    alone.register(2)
+    assert sorted(number for _, _, jobs in alone.groups() for number in jobs) == [1, 2, 3, 4, 5]
+
+
 # -- a link that breaks --------------------------------------------------------------------------------------
 
 

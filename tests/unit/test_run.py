@@ -1,0 +1,65 @@
+"""autocron.run: whatever ends a function becomes an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from autocron.run import Interrupted, message_of, run
+
+
+def test_arguments_are_passed_and_the_value_is_returned() -> None:
+    """contract 3: a worker process calls the function."""
+    ended = run(lambda a, *, b: (a, b), (1,), {"b": 2})
+    assert (ended.value, ended.error, ended.exception, ended.traceback()) == ((1, 2), "", None, "")
+
+
+def test_a_coroutine_is_run_in_a_loop_of_its_own() -> None:
+    """contract 3: async functions are tasks."""
+
+    async def task() -> bool:
+        await asyncio.sleep(0)
+        return asyncio.get_running_loop().is_running()
+
+    assert run(task, (), {}).value is True
+    assert run(task, (), {}).value is True
+
+
+def test_only_an_interruption_passes() -> None:
+    """contract 6: the end of the grace period is nothing that a task has done."""
+
+    def task() -> None:
+        raise Interrupted
+
+    async def later() -> None:
+        raise Interrupted
+
+    for each in (task, later):
+        with pytest.raises(Interrupted):
+            run(each, (), {})
+
+
+def test_an_error_keeps_its_traceback_without_our_frames() -> None:
+    """contract 6: job failed (traceback): the application's lines only."""
+
+    def task() -> None:
+        raise ValueError("boom")
+
+    ended = run(task, (), {})
+    lines = ended.traceback().splitlines()
+    assert ended.error == lines[-1] == "ValueError: boom"
+    assert "in task" in lines[1]
+    assert not any('run.py", line' in line and "autocron" in line and "tests" not in line for line in lines)
+
+
+def test_a_message_is_never_empty() -> None:
+    """contract 4: `''` when there is none, so an error has one."""
+    assert message_of(AssertionError()) == "AssertionError"
+    assert message_of(ValueError("")) == "ValueError"
+    assert message_of(SystemExit(0)) == "SystemExit: 0"
+
+
+def test_wrong_arguments_are_an_error_of_the_call() -> None:
+    """contract 3: whatever ends the function: a deploy has changed its signature."""
+    assert run(lambda: 1, (1,), {}).error.startswith("TypeError: ")
