@@ -131,7 +131,7 @@ class Engine:
     @property
     def active(self) -> bool:
         """Whether calls of tasks are handed to workers; otherwise they run in the caller."""
-        return self._registrar is not None and self._settings.enabled
+        return (self._registrar is not None or self._joined != "") and self._settings.enabled
 
     @property
     def in_process(self) -> bool:

@@ -1,0 +1,196 @@
+"""What Django 6 expects of a backend for its tasks, with workers and without. Skipped for older Djangos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from processes import Application, World
+
+pytest.importorskip("django.tasks")
+
+SETTINGS = """
+SECRET_KEY = "test"
+USE_TZ = True
+INSTALLED_APPS = ["autocron.contrib.django"]
+AUTOCRON = {"database": "unused.db", "start": False}
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "site.sqlite3"}}
+AUTOCRON_BACKEND = {"BACKEND": "autocron.contrib.django.backend.AutocronBackend", "QUEUES": ["default", "slow"]}
+TASKS = {"default": AUTOCRON_BACKEND, "elsewhere": {"BACKEND": "django.tasks.backends.dummy.DummyBackend"}}
+"""
+JOBS = """
+from django.tasks import task
+
+@task
+def add(a, b=0):
+    return a + b
+
+@task
+async def add_async(a, b=0):
+    return a + b
+
+@task
+def fail(text):
+    raise LookupError(text)
+
+@task
+def leave(code):
+    raise SystemExit(code)
+
+@task
+def unserialisable():
+    return object()
+
+@task(takes_context=True)
+def tell(context):
+    result = context.task_result
+    return [result.id, context.attempt, str(result.status), result.task.priority, result.task.queue_name]
+
+@task(backend="elsewhere")
+def declared_elsewhere():
+    return "run by autocron all the same"
+
+def plain():
+    pass
+"""
+APPLICATION = """
+import datetime, os, sys, time
+import autocron, django
+os.environ["DJANGO_SETTINGS_MODULE"] = "site_settings"
+django.setup()
+from django.tasks import default_task_backend, task_backends, TaskResultStatus
+from django.tasks.exceptions import *
+from django.tasks.signals import task_enqueued, task_started, task_finished
+from django.utils import timezone
+from asgiref.sync import async_to_sync
+import site_jobs as jobs
+from talk import talk
+
+autocron.stop()  # it has joined, as any program that sets Django up
+DATABASE = os.path.join(os.environ["AUTOCRON_TEST"], "app.db")
+signals = []
+for name, signal in {"enqueued": task_enqueued, "started": task_started, "finished": task_finished}.items():
+    def note(sender, task_result, name=name, **more):
+        signals.append((name, str(task_result.status)))
+    signal.connect(note, weak=False)
+
+def finished(result):
+    while not result.is_finished:
+        time.sleep(0.005)
+        result.refresh()
+    return result
+
+def in_order(result):
+    return result.enqueued_at <= result.started_at == result.last_attempted_at <= result.finished_at
+
+if __name__ == "__main__":
+    talk(globals())
+"""
+
+
+@pytest.fixture(params=["workers", "inactive"])
+def django(request: pytest.FixtureRequest, world: World) -> Iterator[Application]:
+    """A Django project that enqueues, for workers or, where autocron is not started, in the caller."""
+    for name, text in {"site_settings": SETTINGS, "site_jobs": JOBS, "site": APPLICATION}.items():
+        (world.directory / (f"{name}.py" if name != "site" else "run_site.py")).write_text(text)
+    application = world.application("run_site.py", start=request.param == "workers")
+    yield application
+    assert application.end() == 0
+    world.await_empty()
+
+
+@pytest.mark.parametrize("task", ["add", "add_async"])
+def test_a_task_is_run_and_its_result_tells_all(task: str, django: Application) -> None:
+    """Django: a result has its task, arguments, value and moments; coroutines are tasks too."""
+    django.do(f"result = finished(jobs.{task}.enqueue(1, b=2))")
+    assert django.do("str(result.status), result.is_finished, result.return_value") == ("SUCCESSFUL", True, 3)
+    assert django.do(f"result.task == jobs.{task}, result.args, result.kwargs") == (True, [1], {"b": 2})
+    assert django.do("in_order(result), result.attempts, result.errors, result.backend") == (True, 1, [], "default")
+    assert django.do(f"async_to_sync(jobs.{task}.aenqueue)(1).args") == [1]
+
+
+def test_a_failure_is_in_the_result(django: Application) -> None:
+    """Django: the class of the exception and its traceback; asking for the value is a ValueError."""
+    for task, kind, last in (("fail", "LookupError", "LookupError: no such thing\n"), ("leave", "SystemExit", None)):
+        django.do(f"result = finished(jobs.{task}.enqueue('no such thing'))")
+        assert django.do("str(result.status), in_order(result), result.attempts") == ("FAILED", True, 1)
+        assert django.do("[each.exception_class.__name__ for each in result.errors]") == [kind]
+        assert django.do("result.errors[0].traceback").endswith(last or "SystemExit: no such thing\n")
+        assert django.do("(lambda: result.return_value)") is not None
+        with pytest.raises(Exception, match="ValueError: Task failed"):
+            django.do("result.return_value")
+
+
+def test_what_is_not_json_is_refused(django: Application) -> None:
+    """Django: arguments at the call, a return value as a failure."""
+    with pytest.raises(Exception, match="TypeError"):
+        django.do("jobs.add.enqueue(object())")
+    django.do("result = finished(jobs.unserialisable.enqueue())")
+    assert django.do("result.errors[0].exception_class.__name__") == "TypeError"
+
+
+def test_the_context(django: Application) -> None:
+    """Django: a task that takes the context knows its own result."""
+    django.do("result = finished(jobs.tell.using(priority=7, queue_name='slow').enqueue())")
+    assert django.do("result.return_value[0] == result.id, result.return_value[1:]") == (
+        True,
+        [1, "RUNNING", 7, "slow"],
+    )
+    assert django.do("result.task.priority, result.task.queue_name") == (7, "slow")
+
+
+def test_what_cannot_be_a_task(django: Application) -> None:
+    """Django: InvalidTask, when it is made or enqueued."""
+    for code in (
+        "jobs.add.using(queue_name='unknown').enqueue()",
+        "jobs.add.using(priority=101)",
+        "jobs.add.using(run_after=datetime.datetime(2027, 1, 1))",
+        "jobs.add.__class__(priority=0, func=lambda: 0, backend='default', queue_name='default', run_after=None)",
+    ):
+        with pytest.raises(Exception, match="InvalidTask"):
+            django.do(code)
+
+
+def test_unknown_results(django: Application) -> None:
+    """Django: TaskResultDoesNotExist for ids that were never given, TaskResultMismatch for another task's."""
+    for id in ("123", "ab" * 16, "no hex"):
+        with pytest.raises(Exception, match="TaskResultDoesNotExist"):
+            django.do(f"default_task_backend.get_result({id!r})")
+        with pytest.raises(Exception, match="TaskResultDoesNotExist"):
+            django.do(f"async_to_sync(default_task_backend.aget_result)({id!r})")
+
+
+def test_signals(django: Application) -> None:
+    """Django: enqueued in this process; started and finished where it is run."""
+    django.do("finished(jobs.add.enqueue(1))")
+    assert django.do("signals")[0] == ("enqueued", "READY")
+
+
+def test_a_task_declared_for_another_backend(django: Application) -> None:
+    """Django: `using(backend=…)` at the call is enough."""
+    django.do("result = finished(jobs.declared_elsewhere.using(backend='default').enqueue())")
+    assert django.do("result.return_value") == "run by autocron all the same"
+
+
+@pytest.mark.parametrize("django", ["workers"], indirect=True)
+def test_a_result_is_found_again_in_another_process(django: Application, world: World) -> None:
+    """Django: get_result and refresh, from any process; a task of another name is a mismatch."""
+    id = django.do("result = jobs.add.enqueue(20, b=22)") or django.do("result.id")
+    other = world.application("run_site.py")
+    assert other.do(f"finished(jobs.add.get_result({id!r})).return_value") == 42
+    with pytest.raises(Exception, match="TaskResultMismatch"):
+        other.do(f"jobs.fail.get_result({id!r})")
+    assert django.do("finished(result) == jobs.add.get_result(result.id)") is True
+    other.end()
+
+
+@pytest.mark.parametrize("django", ["workers"], indirect=True)
+def test_run_after(django: Application) -> None:
+    """Django: supports_defer; the job waits, and its result says so."""
+    django.do("later = jobs.add.using(run_after=timezone.now() + datetime.timedelta(hours=1)).enqueue(1)")
+    django.do("finished(jobs.add.enqueue(2))")
+    django.do("later.refresh()")
+    assert django.do("str(later.status), later.started_at, later.attempts") == ("READY", None, 0)
+    assert django.do("later == jobs.add.get_result(later.id) or later.task.run_after") is True
+    with pytest.raises(Exception, match="Task has not finished yet"):
+        django.do("later.return_value")
