@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -27,17 +28,23 @@ WORKERS = 2  # as many as the examples want
 class Site:
     """A copy of an example, that a test may edit."""
 
-    def __init__(self, world: World, example: str) -> None:
+    def __init__(self, world: World, example: str = "", files: Mapping[str, str] | None = None) -> None:
+        """An example, or these files."""
         self.world = world
-        self.example = example
         self.directory = world.directory / "site"
-        shutil.copytree(EXAMPLES / example, self.directory, ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3"))
+        if files is None:
+            without = shutil.ignore_patterns("__pycache__", "*.sqlite3")
+            shutil.copytree(EXAMPLES / example, self.directory, ignore=without)
+        for path, text in (files or {}).items():
+            file = self.directory / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
         shutil.copy(Path(__file__).parent / "probe.py", self.directory)
-        self.tasks = self.directory / ("reports/tasks.py" if example == "django" else "app.py")
-        who = "report.name" if example == "django" else "name"
-        self.edit(SLEEP, f'__import__("probe").work({who})')
-        self.database = world.database = world.directory / ".autocron" / f"{example}-example.db"
+        self.database = world.database = world.directory / ".autocron" / f"{example or 'site'}-example.db"
         self.database.parent.mkdir(mode=0o700, exist_ok=True)
+        self.tasks = self.directory / ("reports/tasks.py" if example == "django" else "app.py")
+        if example:
+            self.edit(SLEEP, f'__import__("probe").work({"report.name" if example == "django" else "name"})')
         if example == "django":
             self.command("python manage.py migrate")
 
