@@ -15,6 +15,7 @@ from typing import Any
 
 from ..registry import registry
 from .frameworks import as_request, set_up_django
+from .versions import Versions
 
 MAIN = "__mp_main__"  # not "__main__": what is guarded by that name must not run in a worker
 
@@ -23,7 +24,7 @@ class ApplicationCode:
     """See `autocron.worker.Code`."""
 
     def __init__(self, started: float) -> None:
-        self._started = started
+        self._versions = Versions(started)
         self._mains: set[str] = set()
         self._django = ""  # settings module of a project that is not set up yet
 
@@ -34,7 +35,9 @@ class ApplicationCode:
         self._django = spec.get("django", "")
 
     def resolve(self, address: str) -> Callable[..., Any]:
-        return as_request(self._find(address))
+        function = as_request(self._find(address))
+        self._versions.note()  # also of what earlier jobs have imported
+        return function
 
     def _find(self, address: str) -> Callable[..., Any]:
         function = registry.tasks.get(address)
@@ -50,7 +53,7 @@ class ApplicationCode:
             importlib.invalidate_caches()  # it may have been written since we looked
             with _loading(module):
                 importlib.import_module(module)
-        function = registry.tasks.get(address)
+        function = registry.tasks.get(address) or self._under_another_name(module, address.rpartition(":")[2])
         if function is None:
             raise LookupError(f"there is no task {address}: no function of this name is decorated in {module}")
         return function
@@ -80,16 +83,15 @@ class ApplicationCode:
             raise
 
     def is_stale(self) -> bool:
-        for module in list(sys.modules.values()):
-            file = getattr(module, "__file__", None)
-            if not isinstance(file, str):
-                continue
-            try:
-                if os.stat(file).st_mtime > self._started:
-                    return True
-            except OSError:
-                continue
-        return False
+        return self._versions.have_changed()
+
+    def _under_another_name(self, module: str, name: str) -> Callable[..., Any] | None:
+        """The task that this name of the module leads to: what was renamed may keep its old name beside the new one."""
+        found: Any = sys.modules.get(MAIN if module.startswith("/") else module)
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        wrapped = getattr(found, "__wrapped__", None)
+        return next((each for each in registry.tasks.values() if each is found or each is wrapped), None)
 
 
 @contextmanager
