@@ -190,7 +190,8 @@ class Monitor:
         elif kind == messages.ASK:
             self._answer(channel, body)
         elif kind == messages.ANNOUNCE:
-            self.scheduler.announce(channel, body[1], self.interface.clock.time())
+            reloader = self.applications.reloader_of(channel)
+            self.scheduler.announce(channel, body[1], self.interface.clock.time(), reloader)
         elif kind == messages.HELLO:
             self._welcome(channel, body)
         elif kind == messages.LOOK:

@@ -88,6 +88,11 @@ class Applications:
         channel.close()
         return self.linked.pop(channel, None) is not None
 
+    def reloader_of(self, channel: Channel) -> Channel | None:
+        """The link of the process that only starts this one anew when code changes; None if there is none."""
+        pid = self.linked[channel].spec.get("reloader")
+        return next((each.channel for each in self.linked.values() if pid and each.spec.get("pid") == pid), None)
+
     def are_there(self) -> bool:
         """Whether any application process still needs this monitor."""
         return any(each.counts and not each.leaving for each in self.linked.values())

@@ -38,6 +38,7 @@ class Scheduler:
         self._known = {each.key: each for each in store.entries()}
         self._unstored: dict[str, EntryState] = {}
         self._announced: dict[Channel, list[Entry]] = {}
+        self._speaks_for: dict[Channel, Channel] = {}  # a reloaded process for its reloader, whose code is older
         self._entries: dict[str, Entry] = {}
         self._schedules: dict[str, Schedule] = {}
         self._next: dict[str, float] = {}
@@ -45,19 +46,24 @@ class Scheduler:
         self._queued: dict[bytes, str] = {}  # firings that wait for the end of this job
         self._seen = 0.0  # the latest wall time so far
 
-    def announce(self, channel: Channel, rows: Iterable[Any], now: float) -> None:
-        """These are all entries of an application process."""
+    def announce(self, channel: Channel, rows: Iterable[Any], now: float, speaks_for: Channel | None = None) -> None:
+        """These are all entries of an application process, and of another for which it speaks."""
+        if speaks_for is not None:
+            self._speaks_for[channel] = speaks_for
         self._announced.setdefault(channel, [])
         self._announced[channel] = [Entry._make(row) for row in rows]
         self._choose(now)
 
     def forget(self, channel: Channel, now: float) -> None:
         """An application process has gone."""
-        if self._announced.pop(channel, None):
+        self._speaks_for.pop(channel, None)
+        if self._announced.pop(channel, None) is not None:
             self._choose(now)
 
     def _choose(self, now: float) -> None:
-        chosen = {entry.key: entry for entries in self._announced.values() for entry in entries}  # newest last
+        silent = self._speaks_for.values()
+        announced = [entries for channel, entries in self._announced.items() if channel not in silent]  # newest last
+        chosen = {entry.key: entry for entries in announced for entry in entries}
         for key in [key for key in self._entries if key not in chosen]:
             del self._entries[key]
             self._schedules.pop(key, None)

@@ -19,6 +19,14 @@ logger = logging.getLogger("autocron.worker")
 DJANGO_SETTINGS: Final = "DJANGO_SETTINGS_MODULE"
 
 
+def reloader() -> int:
+    """The pid of the process that only starts this one anew when code changes; 0 if there is none.
+
+    Flask and Django load the application in both, and the older one keeps what it was when the server was started.
+    """
+    return os.getppid() if "true" in (os.environ.get("WERKZEUG_RUN_MAIN"), os.environ.get("RUN_MAIN")) else 0
+
+
 def django_settings() -> str:
     """The settings module of the Django project that this process is; empty if it is none."""
     return os.environ.get(DJANGO_SETTINGS, "") if "django.conf" in sys.modules else ""

@@ -20,7 +20,7 @@ from ..interface import Background, Bell, Channel, Closed, Event, Exited, Listen
 from . import address as addresses
 from . import links, tree
 from .channels import PipeBell, SocketChannel
-from .frameworks import django_settings
+from .frameworks import django_settings, reloader
 from .threads import BackgroundThread, can_have_threads
 from .waiting import Ownable, Pollable, renew, wait
 
@@ -161,6 +161,7 @@ class Processes:
             "directory": directory,
             "argv": list(sys.argv),
             "pid": os.getpid(),
+            "reloader": reloader(),
             "django": django_settings(),
         }
 

@@ -17,6 +17,9 @@ import httpx
 from cells import Cell
 from processes import PATIENCE_S, Process, World, eventually
 
+from autocron import messages
+from autocron.cli.database import Database
+from autocron.system import real_interface
 from autocron.system.tree import PROC, process
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -48,18 +51,28 @@ class Site:
         if example == "django":
             self.command("python manage.py migrate")
 
-    def edit(self, old: str, new: str) -> None:
+    def edit(self, old: str, new: str, *more: tuple[str, str]) -> None:
         """Change the file with the tasks, as an editor does: at once."""
         text = self.tasks.read_text()
         assert old in text
+        for each in ((old, new), *more):
+            text = text.replace(*each)
         written = self.tasks.with_suffix(".new")
-        written.write_text(text.replace(old, new))
+        written.write_text(text)
         written.replace(self.tasks)
 
+    def entries(self) -> list[str]:
+        """The names of the cron entries that hold."""
+        with Database(real_interface(), str(self.database)) as database:
+            found: list[str] = database.ask(messages.OVERVIEW)["announced"]
+        return [each.rpartition(":")[2] for each in found]
+
     def environment(self) -> dict[str, str]:
-        """Where the commands are found."""
+        """Where the commands are found, and what is hidden from them."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return self.world.environment(PATH=path, PYTHONUNBUFFERED="1")
+        return self.world.environment(
+            PATH=path, PYTHONUNBUFFERED="1", PYTHONPATH=str(Path(__file__).parent / "without")
+        )
 
     def command(self, line: str) -> str:
         """Run a command to its end; what it prints."""
@@ -115,6 +128,9 @@ class Server:
     def wait(self) -> int:
         """Its exit code once it has ended."""
         return self.process.wait(PATIENCE_S)
+
+    def close(self) -> None:
+        """Nothing is open here."""
 
     def await_up(self) -> None:
         """Return when it answers."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from cells import CELLS, Cell
+from cells import CELLS, GUNICORN, Cell
 from processes import World, await_deaths, eventually
-from server import Site, await_whole
+from server import WORKERS, Site, await_whole
 
 from autocron.payload import decode
 
@@ -21,13 +21,15 @@ def test_new_jobs_run_the_new_code(cell: Cell, world: World) -> None:
     world.shut("held")
     server.order("held")
     world.hear("begun")
+    eventually(lambda: site.entries() == ["tidy_up#0"])
     for old, new in (("", "second "), ("second ", "third ")):
         reloaded = server.serving()
-        site.edit(f'f"{old}report', f'f"{new}report')
+        site.edit(f'f"{old}report', f'f"{new}report', ("tidy_up", "clear_up"))
         await_deaths(reloaded)
         server.await_up()
         server.order(f"number {new}")
         server.await_text(f"{new}report for number {new}")
+        eventually(lambda: site.entries() == ["clear_up#0"], site.entries)
     world.open("held")
     eventually(lambda: all(each.result for each in world.stored() if not each.entry), server.stderr)
     expected = [
@@ -39,3 +41,29 @@ def test_new_jobs_run_the_new_code(cell: Cell, world: World) -> None:
     assert [decode(each.result, allow_pickle=False) for each in world.stored() if not each.entry] == expected
     assert not [note for note in world.notes() if note.startswith("begun")]
     await_whole(world)
+
+
+def test_a_rolling_deploy_with_a_renamed_task_loses_nothing(world: World) -> None:
+    """Contract 6: old and new processes serve side by side; jobs under the old name run too, if the name is kept."""
+    site = Site(world, "flask")
+    world.configure(grace_s=60)
+    cell = Cell("flask", "gunicorn app:app", GUNICORN)
+    old = site.serve(cell)
+    world.shut("held")
+    for _ in range(WORKERS):
+        old.order("held")
+        world.hear("begun")
+    old.order("before")
+    site.edit("write_report", "compose_report", ("@autocron.cron", "write_report = compose_report\n\n\n@autocron.cron"))
+    new = site.serve(cell)
+    new.order("new")
+    old.order("old")
+    world.open("held")
+    for name in ("held", "before", "new", "old"):
+        new.await_text(f"report for {name}")
+    old.order("last")
+    old.process.terminate()
+    assert old.wait() == 0
+    new.await_text("report for last")
+    await_whole(world)
+    assert [each.error for each in world.stored() if not each.entry] == [""] * (WORKERS + 4)
