@@ -14,6 +14,8 @@ from rich.table import Table
 
 WIDE: Final = 10_000  # where no terminal sets a width, no line is broken
 
+LONGEST_NAME: Final = 40  # of a row
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 
 
@@ -36,13 +38,18 @@ def emit(document: Mapping[str, Any], as_json: bool, render: Callable[[Mapping[s
 
 def table(rows: Iterable[Sequence[object]], *columns: str) -> RenderableType:
     """Rows under their column names; without names, the first column names the row."""
-    made = Table(
-        *columns, box=None, show_header=bool(columns), pad_edge=False, padding=(0, 2, 0, 0), header_style="bold"
-    )
+    made = Table(box=None, show_header=bool(columns), pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    cells = [[printable(each) for each in row] for row in rows]
     if not columns:
         made.add_column(style="bold", no_wrap=True)
-    for row in rows:
-        made.add_row(*(printable(each) for each in row))
+    for number, name in enumerate(columns):
+        width = max(map(len, name.split() or [""]))
+        if number == 0:
+            # What names a row is what the next command needs: it is not cut, however narrow the terminal.
+            width = max(width, min(LONGEST_NAME, max((len(row[0]) for row in cells), default=0)))
+        made.add_column(name, no_wrap=number == 0, min_width=width, overflow="fold")
+    for row in cells:
+        made.add_row(*row)
     return made
 
 
@@ -54,6 +61,11 @@ def printable(value: object) -> str:
         return "-"
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def brief(moment: str | None) -> str:
+    """What `iso` has made of a moment in the local zone, for lists."""
+    return "-" if moment is None else datetime.fromisoformat(moment).replace(tzinfo=None).isoformat(sep=" ")
 
 
 def shortened(text: str, most: int) -> str:

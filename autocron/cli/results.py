@@ -11,9 +11,9 @@ import click
 from ..interface import Interface
 from ..job import Status, Stored
 from .database import Database
-from .output import emit, iso, json_option, readable, short, shortened, table
+from .output import brief, emit, iso, json_option, readable, short, shortened, table
 from .payloads import call_text, value_text
-from .selecting import Chosen, registered, selecting
+from .selecting import Chosen, registered, selecting, short_ids
 
 ABOUT: Final = 80  # characters of a result in a table
 
@@ -72,13 +72,13 @@ def _render(document: Mapping[str, Any]) -> Iterable[Any]:
     yield table(
         (
             (
-                each["id"],
-                readable(each["registered"]),
+                id,
+                brief(each["registered"]),
                 each["status"],
                 shortened(f"{short(each['task'])}({each['arguments']})", ABOUT),
                 shortened(each["error"] or each["result"] or _waits(each), ABOUT),
             )
-            for each in document["jobs"]
+            for id, each in zip(short_ids([each["id"] for each in document["jobs"]]), document["jobs"], strict=True)
         ),
         "id",
         "registered",
@@ -91,7 +91,7 @@ def _render(document: Mapping[str, Any]) -> Iterable[Any]:
 
 
 def _waits(job: Mapping[str, Any]) -> str:
-    return f"due {readable(job['due'])}" if job["status"] == "waiting" else ""
+    return f"due {brief(job['due'])}" if job["status"] == "waiting" else ""
 
 
 def _render_one(document: Mapping[str, Any]) -> Iterable[Any]:

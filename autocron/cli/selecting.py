@@ -17,6 +17,7 @@ from .moments import ago
 STATUSES: Final = {status.name.lower(): status for status in Status if status is not Status.UNAVAILABLE}
 SHORTEST_ID: Final = 6
 ID_BYTES: Final = 16
+SHOWN_DIGITS: Final = 12  # at least: the moment of registration
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,13 @@ class Chosen:
     until: float | None = None  # registered before
     statuses: tuple[Status, ...] = ()
     everything: bool = False
+    is_change: bool = False  # something is done to them, so that each id is to mean a single job
 
     def insist(self) -> Chosen:
-        """Refuse to act on all jobs because nothing was said."""
+        """Refuse to act on all jobs because nothing was said, and on several because too little was."""
         if not (self.ids or self.task or self.since is not None or self.until is not None or self.everything):
             raise click.UsageError("which jobs? Give their ids, --task, --since or --until; or --all")
-        return self
+        return replace(self, is_change=True)
 
     def of(self, *statuses: Status) -> Chosen:
         """The same in these statuses alone."""
@@ -43,12 +45,14 @@ class Chosen:
     def jobs(self, database: Database, *, newest_first: bool = False, with_payloads: bool = False) -> Iterator[Stored]:
         """The jobs, in the order of their registration. UsageError for an id that no job has."""
         for beginning in self.ids or ("",):
-            is_there = False
+            number = 0
             for found in database.jobs(self._selection(beginning, newest_first), with_payloads=with_payloads):
                 if found.id.hex().startswith(beginning):
-                    is_there = True
+                    number += 1
                     yield found
-            if beginning and not is_there:
+            if beginning and number > 1 and self.is_change:
+                raise click.UsageError(f"more than one job has an id that begins with {beginning}: give more of it")
+            if beginning and not number:
                 statuses = " or ".join(each.name.lower() for each in self.statuses) or "stored"
                 raise click.UsageError(f"no job ({statuses}) has an id that begins with {beginning}")
 
@@ -134,6 +138,14 @@ def _checked_id(text: str) -> str:
 
 def _maybe_ago(text: str | None, option: str, now: float) -> float | None:
     return None if text is None else ago(text, option, now)
+
+
+def short_ids(ids: Sequence[str]) -> list[str]:
+    """As much of each id as tells these jobs apart."""
+    for digits in range(SHOWN_DIGITS, 2 * ID_BYTES):
+        if len({each[:digits] for each in ids}) == len(set(ids)):
+            return [each[:digits] for each in ids]
+    return list(ids)
 
 
 def registered(id: bytes) -> float:

@@ -11,7 +11,7 @@ import click
 from ..interface import Interface
 from ..job import Status
 from .database import Database
-from .output import emit, iso, json_option, readable, short, shortened, table
+from .output import brief, emit, iso, json_option, short, shortened, table
 from .results import ABOUT
 from .selecting import STATUSES, Chosen, registered, selecting
 
@@ -63,8 +63,8 @@ def _render(document: Mapping[str, Any]) -> Iterable[Any]:
             (
                 short(each["task"]),
                 *(each[status] for status in STATUSES),
-                readable(each["next_due"]),
-                readable(each["newest"]),
+                brief(each["next_due"]),
+                brief(each["newest"]),
                 shortened(each["newest_error"] or "-", ABOUT),
             )
             for each in document["tasks"]

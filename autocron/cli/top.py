@@ -20,9 +20,9 @@ from ..job import Selection, Status, Stored
 from .crons import entry
 from .database import Database
 from .info import counts
-from .output import emit, iso, readable, short, shortened, table
+from .output import brief, emit, iso, readable, short, shortened, table
 from .results import ABOUT
-from .selecting import registered
+from .selecting import registered, short_ids
 from .workers import worker, worker_table
 
 SHOWN: Final = 5  # of the next fire times, of the newest errors
@@ -150,16 +150,16 @@ def _render(view: Mapping[str, Any]) -> Iterable[Any]:
             "cron entry",
             "next fire time",
         )
-    if view["newest_errors"]:
+    if errors := view["newest_errors"]:
         yield table(
             (
                 (
-                    each["id"],
-                    readable(each["registered"]),
+                    id,
+                    brief(each["registered"]),
                     short(each["task"]),
                     shortened(each["error"], ABOUT),
                 )
-                for each in view["newest_errors"]
+                for id, each in zip(short_ids([each["id"] for each in errors]), errors, strict=True)
             ),
             "failed",
             "registered",

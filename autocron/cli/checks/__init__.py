@@ -40,6 +40,7 @@ class Case:
     database: Database | None = None  # None: it cannot be asked
     overview: dict[str, Any] = field(default_factory=dict)  # empty if it cannot be asked
     has_monitor: bool = False
+    is_blind: bool = False  # this user may not look at what tells whether a monitor runs
     trouble: StoreError | None = None  # why there can be no answers
     is_stopped: bool = False  # the monitor is, by a signal
 

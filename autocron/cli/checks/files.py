@@ -202,6 +202,7 @@ def private_directory(case: Case) -> Iterator[Finding]:
     except FileNotFoundError:
         return
     except OSError as error:
+        case.is_blind = True
         yield Finding("private directory", PROBLEM, f"{path}: {error.strerror}", "run as the owner of the database")
         return
     if not stat.S_ISDIR(found.st_mode):
@@ -209,6 +210,7 @@ def private_directory(case: Case) -> Iterator[Finding]:
             "private directory", PROBLEM, f"{path} is in the way: it is no directory", f"mv {path} {path}.old"
         )
     elif found.st_uid != os.geteuid() and os.geteuid():
+        case.is_blind = True
         yield Finding(
             "private directory",
             PROBLEM,

@@ -20,6 +20,8 @@ STARTING_S: Final = 10.0  # as long as the modules of a large application may ta
 
 def lock(case: Case) -> Iterator[Finding]:
     """Who is the one monitor, as the kernel knows it."""
+    if case.is_blind:
+        return
     holder = holder_of(addresses.directory_of(str(case.path)) / "lock")
     if holder is None:
         yield Finding("lock", OK, "free: no monitor runs")
@@ -52,7 +54,7 @@ def holder_of(path: Path) -> int | None:
 
 def link(case: Case) -> Iterator[Finding]:
     """Whether the monitor answers."""
-    if case.is_stopped:
+    if case.is_stopped or case.is_blind:
         return
     if case.is_stopped:
         return

@@ -46,7 +46,7 @@ def test_info_asks_a_running_monitor(database: Path, tmp_path: Path, start: Call
     assert "T03:00:00" in entry["next_fire"]
     shown = run("info", database).stdout
     assert f"{worker['pid']}" in shown
-    assert f"{application.script}:hold" in shown
+    assert f"{Path(application.script).name}:hold" in shown
     assert "Mon " in shown
     fifo.write_text("go")
     info_when(database, lambda found: found["jobs"]["ready"] == 1 and found["workers"][0]["state"] == "idle")
