@@ -178,7 +178,7 @@ def log(case: Case) -> Iterator[Finding]:
             "end that program's transaction (a shell, a backup, a notebook)",
         )
     else:
-        yield Finding("log", OK, f"{_size(size)}, taken over when the monitor ends or it reaches 16 MB")
+        yield Finding("log", OK, f"{_size(size)}, folded into the database after a second without work, or at 16 MB")
 
 
 def _users_of(path: Path) -> Iterator[tuple[int, str]]:
