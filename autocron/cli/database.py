@@ -23,7 +23,7 @@ from ..monitor.pool import Pool
 from ..settings import Settings
 
 ANSWER_S: Final = 10.0
-PAGE: Final = 1000
+PAGE: Final = 5000  # at most; the monitor answers in messages of a sane size
 
 
 class Database:
