@@ -29,7 +29,7 @@ def main(role: str, fd: str, address: str, *more: str) -> None:
     sock = socket.socket(fileno=int(fd))
     sock.set_inheritable(False)
     if role == "monitor":
-        run_monitor(sock, address, create="create" in more)
+        run_monitor(sock, address, *more)
     else:
         run_worker(sock, address, *map(int, more))
 
@@ -46,18 +46,22 @@ def set_up_logging(level: int) -> None:
     logger.propagate = False
 
 
-def run_monitor(sock: socket.socket, address: str, *, create: bool) -> None:
+def run_monitor(sock: socket.socket, address: str, create: str = "", zones: str = "") -> None:
     """The monitor process."""
     from ..monitor import Monitor  # noqa: PLC0415
     from . import real_interface  # noqa: PLC0415 - a worker does not need what a monitor needs
     from .links import peer_channel  # noqa: PLC0415
     from .processes import MonitorProcesses  # noqa: PLC0415
+    from .zones import use_zone_directories  # noqa: PLC0415
 
     name_process("autocron-mon")
+    use_zone_directories(zones.split(os.pathsep))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     spawner = MonitorProcesses()
-    monitor = Monitor(real_interface(spawner, create=create), address, peer_channel(sock), on_level=set_up_logging)
+    monitor = Monitor(
+        real_interface(spawner, create=bool(create)), address, peer_channel(sock), on_level=set_up_logging
+    )
     try:
         monitor.run()
     except BaseException:

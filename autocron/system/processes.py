@@ -23,6 +23,7 @@ from .channels import PipeBell, SocketChannel
 from .frameworks import django_settings, reloader
 from .threads import BackgroundThread, can_have_threads
 from .waiting import Ownable, Pollable, renew, wait
+from .zones import zone_directories
 
 PACKAGE_PARENT: Final = str(Path(__file__).resolve().parents[2])
 # The directory of the package is on the path only while it is found: other packages there must not hide a module.
@@ -63,7 +64,8 @@ class Processes:
                 role,
                 theirs.fileno(),
                 address,
-                *(("create",) if spec.get("create") else ()),
+                "create" if spec.get("create") else "",
+                os.pathsep.join(zone_directories()),
                 start_new_session=True,
                 cwd="/",
             )

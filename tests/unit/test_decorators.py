@@ -6,9 +6,10 @@ import functools
 import inspect
 import pickle
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -239,6 +240,49 @@ class TestDelay:
         exec("soon = autocron.delay(add)\ndef make():\n    return autocron.delay(nightly)\nmade = make()", names)
         assert names["soon"].address == add.address  # it is a task of its own module already
         assert names["made"].address == f"{__name__}:nightly"
+
+    @pytest.mark.parametrize(
+        ("argument", "after"),
+        [
+            ({}, timedelta()),
+            ({"minutes": 1.5}, timedelta(seconds=90)),
+            ({"weeks": 1, "days": 1, "hours": 1, "minutes": 1}, timedelta(days=8, hours=1, minutes=1)),
+        ],
+    )
+    def test_a_call_is_due_as_soon_as_possible_or_after_the_given_delay(
+        self, argument: dict[str, Any], after: timedelta
+    ) -> None:
+        """contract 3: a worker process calls the function later: as soon as possible, after the given delay."""
+        with fake_engine() as engine:
+            task = autocron.delay(**argument)(nightly)
+            result = task()
+            assert result.status == 1
+            (job,) = engine.pending()
+            assert job.due == engine.now() + after
+            assert engine.fast_forward(after).results == ["done"]
+            assert result.is_ready()
+
+    @pytest.mark.parametrize(
+        ("moment", "due"),
+        [
+            (datetime(2027, 1, 1, 12), datetime(2027, 1, 1, 11, tzinfo=UTC)),  # the wall of Berlin
+            (datetime(2027, 7, 1, 12), datetime(2027, 7, 1, 10, tzinfo=UTC)),
+            (datetime(2027, 1, 1, 12, tzinfo=UTC), datetime(2027, 1, 1, 12, tzinfo=UTC)),
+            (datetime(2027, 1, 1, 12, tzinfo=ZoneInfo("Asia/Tokyo")), datetime(2027, 1, 1, 3, tzinfo=UTC)),
+        ],
+    )
+    def test_a_call_is_due_at_its_schedule(self, moment: datetime, due: datetime) -> None:
+        """contract 3: at `schedule` (naive means local time; if given, the other arguments are ignored)."""
+        with fake_engine(start="2026-12-01T00:00Z", tz="Europe/Berlin") as engine:
+            autocron.delay(days=100, schedule=moment)(nightly)()
+            (job,) = engine.pending()
+            assert job.due == due
+
+    def test_a_schedule_in_the_past_means_now(self) -> None:
+        """contract 3: in the past means now."""
+        with fake_engine(start="2027-01-01T00:00Z") as engine:
+            autocron.delay(schedule=datetime(2026, 12, 31, 12, tzinfo=UTC))(nightly)()
+            assert engine.run_pending().results == ["done"]
 
     @pytest.mark.parametrize("moment", [datetime.min, datetime.max, datetime.min.replace(tzinfo=UTC)])
     def test_the_ends_of_the_calendar_are_moments_too(self, moment: datetime) -> None:

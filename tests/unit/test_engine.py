@@ -210,6 +210,17 @@ def test_two_threads_that_stop_are_one_stop(started: Small) -> None:
 # -- calls ---------------------------------------------------------------------------------------------------
 
 
+def test_a_call_waits_for_no_database(started: Small) -> None:
+    """contract 3: registration does not block the caller on the database."""
+    points: list[str] = []
+    started.points = points.append
+    result = note("one")
+    assert points in ([], ["app.register.before", "app.register.after"])
+    assert result.status == Status.WAITING
+    started.hear()
+    assert "monitor.add.after" in points
+
+
 def test_arguments_are_captured_at_the_call(started: Small) -> None:
     """contract 3: arguments are captured at the call: changing a list afterwards changes nothing."""
     words = ["a"]
