@@ -1,10 +1,12 @@
 """A load that accounts for itself: what was acknowledged, and what was done, in two files that survive everybody."""
 
 import os
+import threading
 
 from tasks import note
 
 import autocron
+from autocron.engine import current
 
 DIRECTORY = os.environ["AUTOCRON_TEST"]
 DATABASE = os.path.join(DIRECTORY, "app.db")
@@ -60,3 +62,33 @@ def register(prefix, number):
         task = (at_once, soon, twice)[each % 3]
         name = f"{prefix}-{each}"
         write("accepted", f"{task(name).uuid} {name}")
+
+
+class Registering:
+    """A thread that registers until it is told to stop."""
+
+    def __init__(self, prefix, batch=1):
+        self._going = True
+        self._thread = threading.Thread(target=self._run, args=(prefix, batch), daemon=True)
+        self._thread.start()
+
+    def _run(self, prefix, batch):
+        number = 0
+        while self._going:
+            register_together(f"{prefix}.{number}", batch)
+            number += 1
+
+    def stop(self):
+        """Return when the last job is acknowledged."""
+        self._going = False
+        self._thread.join()
+
+
+def register_together(prefix, number):
+    """Register jobs one after the other, and note all of them once all are acknowledged."""
+    registrar = current()._registrar
+    names = [f"{prefix}-{each}" for each in range(number)]
+    lines = [f"{at_once(name).uuid} {name}" for name in names]
+    while not registrar.is_idle():
+        registrar.flush(1.0)
+    write("accepted", "\n".join(lines))
