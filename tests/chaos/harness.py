@@ -14,7 +14,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 from processes import PATIENCE_S, PAUSE_S, Application, Process, Timeout, World, eventually
@@ -35,6 +35,7 @@ class Account(NamedTuple):
     accepted: int
     once: int
     more: int
+    lost: int
 
 
 class Chaos:
@@ -93,46 +94,71 @@ class Chaos:
 
     def finish(self, *, exactly_once: bool) -> Account:
         """A healthy last life, after which everything that was acknowledged has been done."""
+        self.settle()
+        private = self.world.directory / "app.db-autocron"
+        assert not private.exists(), f"left behind: {os.listdir(private)}"
+        account = self.account()
+        assert account.lost == 0, self.lost()
+        assert account.more == 0 or not exactly_once, "done again, though nobody died"
+        return account
+
+    def settle(self) -> None:
+        """A life in which nobody is struck, until no job is left."""
         application = self.application()
         application.do("autocron.start(DATABASE, workers=2)")
         eventually(lambda: not self.unfinished(), self.unfinished)
         assert application.end() == 0
         self.world.await_empty()
-        private = self.world.directory / "app.db-autocron"
-        assert not private.exists(), f"left behind: {os.listdir(private)}"
-        return self.check(exactly_once=exactly_once)
 
     def unfinished(self) -> list[Any]:
         """The jobs that have not ended, read without disturbing anybody."""
-        db = sqlite3.connect(f"file:{self.world.database}?mode=ro", uri=True)
-        try:
-            left = db.execute("SELECT hex(id), task, status, deaths FROM jobs WHERE status < 3").fetchall()
-            fired = db.execute("SELECT 1 FROM jobs WHERE entry != ''").fetchall()
-            return left or ([] if fired else ["the cron entry has not fired"])
-        finally:
-            db.close()
+        with closing(sqlite3.connect(f"file:{self.world.database}?mode=ro", uri=True)) as db:
+            left = db.execute("SELECT hex(id), task, status, deaths FROM jobs WHERE status < 3 LIMIT 9").fetchall()
+            fired = db.execute("SELECT 1 FROM jobs WHERE entry != '' LIMIT 1").fetchall()
+        return left or ([] if fired else ["the cron entry has not fired"])
 
-    def check(self, *, exactly_once: bool) -> Account:
+    def account(self) -> Account:
         """The invariants, on the files alone."""
-        accepted = dict(line.split() for line in self._lines("accepted"))
-        done = Counter(self._lines("done"))
-        db = sqlite3.connect(self.world.database)
-        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        rows = {
-            id.lower(): (status, error)
-            for id, status, error in db.execute("SELECT hex(id), status, coalesce(error, '') FROM jobs")
+        done = self._done()
+        accepted = self._accepted()
+        with closing(sqlite3.connect(self.world.database)) as db:
+            assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            statuses = {status for (status,) in db.execute("SELECT DISTINCT status FROM jobs")}
+        assert statuses <= {3, 4}, statuses
+        names = accepted.values()
+        assert len(set(names)) == len(accepted), "an identifier was given twice"
+        return Account(
+            accepted=len(accepted),
+            once=sum(done[name] == 1 for name in names),
+            more=sum(done[name] > 1 for name in names),
+            lost=len(self.lost()),
+        )
+
+    def lost(self) -> dict[str, str]:
+        """What was acknowledged and is not there, has not ended well, or says so and was not done; with the reason."""
+        with closing(sqlite3.connect(self.world.database)) as db:
+            rows = {
+                id.lower(): f"status {status}: {error}" if status != 3 or error else ""
+                for id, status, error in db.execute("SELECT hex(id), status, coalesce(error, '') FROM jobs")
+            }
+        done = self._done()
+        reasons = {
+            name: rows.get(uuid, "not there") or ("" if done[name] else "ready, and not done")
+            for uuid, name in self._accepted().items()
         }
-        db.close()
-        lost = {name for uuid, name in accepted.items() if uuid not in rows}
-        assert not lost, f"acknowledged, and not there: {lost}"
-        wrong = {accepted[uuid]: rows[uuid] for uuid in accepted if rows[uuid] != (3, "")}
-        assert not wrong, f"acknowledged, and not ended well: {wrong}"
-        assert {status for status, _ in rows.values()} <= {3, 4}
-        undone = {name for name in accepted.values() if not done[name]}
-        assert not undone, f"said to be ready, and not done: {undone}"
-        doubled = {name: number for name, number in done.items() if number > 1}
-        assert not (exactly_once and doubled), f"done again, though nobody died: {doubled}"
-        return Account(len(accepted), len(done) - len(doubled), len(doubled))
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    def _accepted(self) -> dict[str, str]:
+        """Names by id of what was acknowledged."""
+        return dict(line.split() for line in self._lines("accepted"))  # type: ignore[misc]
+
+    def _done(self) -> Counter[str]:
+        """How often each name was done."""
+        return Counter(self._lines("done"))
+
+    def count(self, name: str) -> int:
+        """How many lines a file has."""
+        return len(self._lines(name))
 
     def _lines(self, name: str) -> list[str]:
         path = self.world.directory / name
