@@ -76,6 +76,8 @@ class Monitor:
         self._listener: Listener | None = None
         self._store: Store | None = None
         self._drained_at: float | None = None  # monotonic; not None while draining
+        self.wall_at: float | None = None  # the next pass, if nothing happens before: by the wall clock
+        self.monotonic_at: float | None = None  # and by the other one
 
     # -- the timetable ---------------------------------------------------------------------------------------
 
@@ -112,11 +114,12 @@ class Monitor:
         for job in reversed(rescued):
             self.dispatcher.retry(job, "with its monitor")
         self.applications.connected(self._first)
+        self._plan()
         return True
 
     def step(self) -> bool:
         """One pass over what has happened; False when everything has ended."""
-        for event in self.interface.spawner.wait(self._sources(), self._until()):
+        for event in self.interface.spawner.wait(self.sources(), self.until()):
             self._handle(event)
         now = self.interface.clock.time()
         dispatcher = self.dispatcher
@@ -134,6 +137,7 @@ class Monitor:
         self.tidier.tidy()
         if dispatcher.is_displaced:
             self._drain("another file is in the place of its database")
+        self._plan()
         return not self._is_finished()
 
     def _settle(self, now: float) -> None:
@@ -150,20 +154,27 @@ class Monitor:
 
     # -- what has happened -----------------------------------------------------------------------------------
 
-    def _sources(self) -> list[Source]:
+    def sources(self) -> list[Source]:
         assert self._listener is not None
         return [self._listener, *self.applications.linked, *self.pool.members]
 
-    def _until(self) -> float | None:
+    def _plan(self) -> None:
+        """When the next pass is to be, if nothing happens before."""
         monotonic = (self.dispatcher.next_at(), self.pool.next_at(), self.tidier.next_at, self._drained_at)
         wall = (
             self.dispatcher.next_claim(),
             None if self.dispatcher.paused else self.scheduler.next_at,
             self.pruner.next_at,
         )
-        times = [each for each in wall if each is not None]
-        times += [wall_at(self.interface.clock, each) for each in monotonic if each is not None]
-        return min(times, default=None)
+        self.wall_at = min((each for each in wall if each is not None), default=None)
+        self.monotonic_at = min((each for each in monotonic if each is not None), default=None)
+
+    def until(self) -> float | None:
+        """Wall time of the next pass, if nothing happens before; None: nothing is to come."""
+        if self.monotonic_at is None:
+            return self.wall_at
+        until = wall_at(self.interface.clock, self.monotonic_at)
+        return until if self.wall_at is None else min(until, self.wall_at)
 
     def _handle(self, event: object) -> None:
         if isinstance(event, Message):

@@ -12,7 +12,9 @@ from ..labels import MONITOR_PRUNE
 logger = logging.getLogger("autocron.monitor.pruner")
 
 BATCH: Final = 1000  # between two batches, jobs are served
-AT_MOST_EVERY_S: Final = 1.0  # results end one by one; they are removed together
+LEAST_S: Final = 1.0  # results end one by one; they are removed together, after a part of their time
+MOST_S: Final = 60.0
+PART: Final = 1 / 30
 RETRY_S: Final = 60.0
 
 
@@ -23,11 +25,13 @@ class Pruner:
         self.interface = interface
         self.store = store
         self.next_at: float | None = store.next_prune()  # wall time
+        self._every_s = LEAST_S
 
     def settled(self, now: float, ttl_s: float) -> None:
         """A result has just been stored."""
+        self._every_s = min(max(ttl_s * PART, LEAST_S), MOST_S)
         if self.next_at is None:
-            self.next_at = now + ttl_s + AT_MOST_EVERY_S
+            self.next_at = now + ttl_s + self._every_s
 
     def prune(self, now: float) -> None:
         """Remove what is over, if it is time."""
@@ -41,4 +45,4 @@ class Pruner:
             logger.warning("results cannot be removed: %s", error)
             self.next_at = now + RETRY_S
             return
-        self.next_at = None if following is None else max(following, now) + AT_MOST_EVERY_S
+        self.next_at = None if following is None else max(following, now) + self._every_s

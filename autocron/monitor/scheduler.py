@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from ..errors import StoreError
@@ -43,6 +43,7 @@ class Scheduler:
         self._schedules: dict[str, Schedule] = {}
         self._next: dict[str, float] = {}
         self._last_job: dict[str, bytes] = {each.key: each.last_job for each in self._known.values()}
+        self._going = set(self._last_job.values())  # those whose end was not seen here; the store knows
         self._queued: dict[bytes, str] = {}  # firings that wait for the end of this job
         self._seen = 0.0  # the latest wall time so far
 
@@ -114,8 +115,9 @@ class Scheduler:
         """The entries that fire, because a linked application has them."""
         return list(self._entries)
 
-    def ended(self, ids: Iterable[bytes]) -> None:
+    def ended(self, ids: Sequence[bytes]) -> None:
         """These jobs have ended; firings that are queued behind them may go."""
+        self._going.difference_update(ids)
         if self._queued:
             for id in ids:
                 self._queued.pop(id, None)
@@ -154,7 +156,9 @@ class Scheduler:
                 self._known[firing.key] = state._replace(last_fire=firing.at)
         self._next.update(following)
         for job in jobs:
+            self._going.discard(self._last_job.get(job.entry, b""))
             self._last_job[job.entry] = job.id
+            self._going.add(job.id)
         self._plan()
         return jobs
 
@@ -187,7 +191,7 @@ class Scheduler:
             logger.info("%s: the fire time %.0f s ago was missed and is too old to be made up", entry.key, late_s)
             return None
         last = self._last_job.get(entry.key, b"")
-        if entry.overlap != "allow" and last and self.store.unfinished(last):
+        if entry.overlap != "allow" and last in self._going and self.store.unfinished(last):
             if entry.overlap == "queue":
                 self._queued[last] = entry.key
             else:

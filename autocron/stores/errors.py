@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import sqlite3
-from collections.abc import Iterator
 from typing import Final
 
 from ..errors import StoreBusy, StoreError, StoreFull
@@ -15,16 +13,23 @@ LOCKED: Final = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_BUSY_SNAPSHOT
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-@contextlib.contextmanager
-def translated(path: str) -> Iterator[None]:
+class translated:  # noqa: N801 - reads as a function; a generator would cost more than most statements
     """Every error of SQLite and of the file becomes one that names the path and the reason."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _translation(path, error) from error
-    except OSError as error:
-        kind = StoreFull if error.errno in NO_ROOM else StoreError
-        raise kind(path, error.strerror or str(error)) from error
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise _translation(self._path, error) from error
+        if isinstance(error, OSError):
+            cause = StoreFull if error.errno in NO_ROOM else StoreError
+            raise cause(self._path, error.strerror or str(error)) from error
 
 
 def _translation(path: str, error: sqlite3.Error) -> StoreError:

@@ -13,7 +13,7 @@ import functools
 import json
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from ..errors import StoreBusy, StoreError
@@ -132,22 +132,8 @@ class SQLiteStore:
     def _version(self) -> int:
         return cast(int, self._db.execute("PRAGMA user_version").fetchone()[0])
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with translated(self.path):
-            self._check()
-            db = self._db
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
-            if self._file is not None:
-                self.written += 1
-                self._check()  # again, before anybody is told
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self)
 
     def _check(self) -> None:
         if self._file is not None and self._file.has_moved():
@@ -386,6 +372,36 @@ def _absent(db: sqlite3.Connection, jobs: Sequence[Job]) -> list[Job]:
     for job in jobs:
         once.setdefault(job.id, job)
     return [job for job in once.values() if db.execute("SELECT 1 FROM jobs WHERE id = ?", (job.id,)).fetchone() is None]
+
+
+class _Transaction:
+    """Commits at the end of the block, or undoes it; a generator would cost more than the statements of most."""
+
+    __slots__ = ("_store",)
+
+    def __init__(self, store: SQLiteStore) -> None:
+        self._store = store
+
+    def __enter__(self) -> sqlite3.Connection:
+        store = self._store
+        with translated(store.path):
+            store._check()
+            store._db.execute("BEGIN IMMEDIATE")
+            return store._db
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        store = self._store
+        with translated(store.path):
+            try:
+                if error is not None:
+                    raise error
+                store._db.execute("COMMIT")
+            finally:
+                if store._db.in_transaction:
+                    store._db.execute("ROLLBACK")
+            if store._file is not None:
+                store.written += 1
+                store._check()  # again, before anybody is told
 
 
 def _run_each(db: sqlite3.Connection, sql: str, rows: list[tuple[Any, ...]]) -> int:

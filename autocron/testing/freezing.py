@@ -141,6 +141,7 @@ class FollowingClock(FakeClock):
         self._shown = 0.0  # by theirs, when we last looked
         self._own: float | None = None  # where we are when theirs is over; None: at the real time
         self._began = False
+        self.is_looking = True
         self._look()
         self._began = True
         if start is not None:
@@ -148,13 +149,20 @@ class FollowingClock(FakeClock):
 
     def time(self) -> float:
         """See `FakeClock`."""
-        self._look()
+        if self.is_looking:
+            self._look()
         return self._wall
 
     def monotonic(self) -> float:
         """See `FakeClock`."""
+        if self.is_looking:
+            self._look()
+        return self._wall - self._zero
+
+    def look(self, on: bool) -> None:
+        """Whether the code of the test runs, which may move a freezer; where it does not, nobody has to look."""
         self._look()
-        return super().monotonic()
+        self.is_looking = on
 
     def advance(self, seconds: float) -> None:
         """See `FakeClock`."""

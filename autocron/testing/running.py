@@ -17,8 +17,8 @@ from ..job import Job
 from ..registry import registry
 from ..run import Ended
 from .awaiting import run_awaiting
-from .clock import FakeClock
 from .crashing import Killed
+from .freezing import FollowingClock
 from .jobs import arguments_of, call_of, is_async, name_of
 from .memory import MemoryStore
 from .report import CRASHED, FAILED, READY, Report, Run
@@ -37,7 +37,7 @@ class RunawayTasks(AutocronError, AssertionError):
 class Runner:
     """Runs jobs in the small world, and keeps what became of them."""
 
-    def __init__(self, world: World, clock: FakeClock, store: MemoryStore) -> None:
+    def __init__(self, world: World, clock: FollowingClock, store: MemoryStore) -> None:
         self.world = world
         self.clock = clock
         self.store = store
@@ -60,7 +60,9 @@ class Runner:
             if limit is not None and len(runs) >= limit and worker.next_job() is not None:
                 raise RunawayTasks(_runaway(runs, limit))
             self._last = None
+            self.clock.look(True)
             yield worker
+            self.clock.look(False)
             run = self._last
             if run is not None:
                 runs.append(run)
@@ -114,8 +116,10 @@ class Runner:
         self.is_running = True
         try:
             self.world.admit(admits)
+            self.clock.look(False)
             yield []
         finally:
+            self.clock.look(True)
             self.is_running = False
             self.world.admit(nothing)
             self.world.pump()

@@ -267,7 +267,7 @@ class MonitorProcess(Process):
 
     def next_at(self) -> float | None:
         """Wall time at which it has something to do, if nothing happens before."""
-        return self.monitor._until() if self.is_up else None
+        return self.monitor.until() if self.is_up else None
 
     def take_back(self) -> None:
         """Workers give back what they have not begun."""
@@ -278,10 +278,12 @@ class MonitorProcess(Process):
     def has_turn(self) -> bool:
         if not self.is_up:
             return False
-        if self.view.exits or any(source.is_due() for source in self.monitor._sources()):  # type: ignore[attr-defined]
+        monitor = self.monitor
+        if (monitor.wall_at is not None and monitor.wall_at <= self.interface.clock.time()) or self.view.exits:
             return True
-        until = self.next_at()
-        return until is not None and until <= self.interface.clock.time()
+        if monitor.monotonic_at is not None and monitor.monotonic_at <= self.interface.clock.monotonic():
+            return True
+        return any(source.is_due() for source in monitor.sources())  # type: ignore[attr-defined]
 
     def turn(self) -> None:
         if not self.monitor.step():
@@ -454,11 +456,11 @@ class World:
             self._depth += 1
             try:
                 progress = False
-                for monitor in list(self.monitors.values()):
+                for monitor in [*self.monitors.values()]:
                     if monitor.has_turn():
                         monitor.turn()
                         progress = True
-                for worker in list(self.workers.values()):
+                for worker in [*self.workers.values()]:
                     if worker.has_turn():
                         worker.turn()
                         progress = True
