@@ -14,7 +14,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from math import floor
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from .clock import FakeClock
 
@@ -24,6 +24,9 @@ INSTALL = (
     "only autocron.now() moves, because no freezer is installed; "
     "pip install time-machine, and datetime.now() moves with it (freeze=False: leave it)"
 )
+
+
+NO_ZONE: Final = timezone(timedelta(minutes=1))  # time-machine would make UTC, or a named zone, the local one
 
 
 class Freezer(Protocol):
@@ -54,7 +57,7 @@ class Freezegun:
         return float(moment.replace(tzinfo=UTC).timestamp())
 
     def move(self, wall: float) -> None:
-        self.key.move_to(_exactly(wall))
+        self.key.move_to(datetime.fromtimestamp(wall, UTC))
 
     def stop(self) -> None:
         self._started.stop()
@@ -77,10 +80,11 @@ class TimeMachine:
         self._started = started
 
     def time(self) -> float:
-        return float(self.key.time_ns() / 1_000_000_000)
+        return float(self.key.time_ns() // 1000 / 1_000_000)  # the microseconds that a datetime shows
 
     def move(self, wall: float) -> None:
-        self.key.move_to(_exactly(wall))
+        # `move_to` would forget the zone that the test has given.
+        self.key.shift(timedelta(microseconds=round(wall * 1_000_000) - self.key.time_ns() // 1000))
 
     def stop(self) -> None:
         self._started.stop()
@@ -89,16 +93,8 @@ class TimeMachine:
     def start(cls, wall: float) -> TimeMachine:
         import time_machine  # noqa: PLC0415 - optional
 
-        started = time_machine.travel(_exactly(wall), tick=False)
+        started = time_machine.travel(datetime.fromtimestamp(wall, NO_ZONE), tick=False)
         return cls(started.start(), started)
-
-
-def _exactly(wall: float) -> datetime:
-    """The microsecond that a datetime shows: of a float, time-machine cuts off what is rounded there.
-
-    In a zone that time-machine does not make the local one, as it does with UTC.
-    """
-    return datetime.fromtimestamp(wall, timezone(timedelta(hours=1)))
 
 
 def active() -> tuple[type[Freezegun | TimeMachine], Any] | None:

@@ -96,3 +96,39 @@ def test_a_cancelled_test_leaves_the_job_waiting(fake_engine: FakeEngine) -> Non
 
     asyncio.run(test())
     assert fake_engine.enqueued(endless)
+
+
+def test_the_loop_may_be_that_of_trio(fake_engine: FakeEngine) -> None:
+    """contract 7: a plain await, so that asyncio, trio and anyio are alike."""
+    import anyio
+    import trio
+
+    @autocron.delay
+    async def note() -> str:
+        await anyio.sleep(0)
+        return trio.lowlevel.current_task().name
+
+    async def test() -> None:
+        note()
+        with pytest.raises(autocron.AutocronError, match="arun_pending"):
+            run_pending()
+        (name,) = (await arun_pending()).results
+        assert name == trio.lowlevel.current_task().name
+
+    trio.run(test)
+
+
+def test_the_loop_may_be_that_of_anyio(fake_engine: FakeEngine) -> None:
+    """contract 7: as with asyncio."""
+    import anyio
+
+    @autocron.delay
+    async def note() -> int:
+        await anyio.sleep(0)
+        return anyio.get_current_task().id
+
+    async def test() -> None:
+        note()
+        assert (await arun_pending()).results == [anyio.get_current_task().id]
+
+    anyio.run(test)

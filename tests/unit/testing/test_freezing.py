@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
@@ -105,14 +106,25 @@ def test_the_first_move_starts_a_freezer(fake_engine: FakeEngine) -> None:
     assert fake_engine.clock.freezer == ""
     fast_forward("1d")
     assert fake_engine.clock.freezer == "time-machine"
-    # The freezer cuts a float of seconds off where autocron rounds it.
-    assert abs(datetime.now(UTC) - autocron.now()) <= timedelta(microseconds=1)
+    assert datetime.now(UTC) == autocron.now()
 
 
 def test_all_clocks_show_the_same_microsecond(fake_engine: FakeEngine) -> None:
     """contract 7: `freezegun.freeze_time` and autocron agree about the time, whatever the float."""
     for _ in range(50):
         fast_forward(0.1237)
+        assert datetime.now(UTC) == autocron.now()
+
+
+@pytest.mark.parametrize("start", [1795646826.123, 1795646826.1, 1798761600.000001, 1798761600.7777777])
+def test_the_freezer_shows_the_same_microsecond(start: float) -> None:
+    """contract 7: datetime.now() equals now(), whatever fraction of a second it is."""
+    with fake_engine() as engine:
+        engine.clock.reach(start)
+        assert datetime.now(UTC) == autocron.now()
+    with time_machine.travel(start, tick=False), fake_engine():
+        assert datetime.now(UTC) == autocron.now()
+    with freeze_time(datetime.fromtimestamp(start, UTC)), fake_engine():
         assert datetime.now(UTC) == autocron.now()
 
 
@@ -169,6 +181,17 @@ def test_a_freezer_that_ticks_is_followed(tick: bool) -> None:
     with time_machine.travel(NEW_YEAR, tick=tick), fake_engine():
         fast_forward("1h")
         assert timedelta(hours=1) <= autocron.now() - NEW_YEAR < timedelta(hours=2)
+
+
+def test_the_zone_of_the_freezer_is_kept() -> None:
+    """contract 7: time-machine's zone is that of the process, also after autocron has moved the time."""
+    berlin = ZoneInfo("Europe/Berlin")
+    with time_machine.travel(datetime(2027, 1, 1, tzinfo=berlin), tick=False), fake_engine():
+        fast_forward("1d")
+        assert datetime.now() == datetime(2027, 1, 2)
+    with fake_engine(start="2027-01-01T00:00Z", tz="Europe/Berlin"):
+        fast_forward("1d")
+        assert datetime.now() == datetime(2027, 1, 2, 1)
 
 
 def test_a_freezer_that_ticks_at_each_look_does_not_tick_for_us() -> None:

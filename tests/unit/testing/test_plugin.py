@@ -21,7 +21,8 @@ def run(pytester: pytest.Pytester, body: str, *args: str, ini: str = "") -> pyte
     pytester.makepyfile(HEAD + body)
     pytester.makeini(f"[pytest]\n{ini}")
     # Hypothesis would be imported anew by each of these runs.
-    return pytester.runpytest_inprocess("-p", "no:randomly", "-p", "no:hypothesispytest", *args)
+    without = ("-p", "no:randomly", "-p", "no:hypothesispytest", "-p", "no:asyncio")
+    return pytester.runpytest_inprocess(*without, *args)
 
 
 def test_the_fixture_is_there_by_installing(pytester: pytest.Pytester) -> None:
