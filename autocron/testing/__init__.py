@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from .clock import FakeClock as FakeClock
     from .conformance import StoreConformance as StoreConformance
     from .engine import FakeEngine as FakeEngine
-    from .engine import TaskPending as TaskPending
     from .engine import fake_engine as fake_engine
     from .firings import Firing as Firing
+    from .guarding import TaskPending as TaskPending
     from .jobs import EnqueuedJob as EnqueuedJob
     from .memory import MemoryStore as MemoryStore
     from .model import ModelStore as ModelStore
@@ -58,9 +58,9 @@ _WHERE = {
     "FakeClock": "clock",
     "StoreConformance": "conformance",
     "FakeEngine": "engine",
-    "TaskPending": "engine",
     "fake_engine": "engine",
     "Firing": "firings",
+    "TaskPending": "guarding",
     "EnqueuedJob": "jobs",
     "MemoryStore": "memory",
     "ModelStore": "model",

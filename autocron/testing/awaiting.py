@@ -15,7 +15,7 @@ from ..registry import registry
 from ..run import Interrupted
 from .crashing import Killed
 from .jobs import is_async
-from .world import WorkerProcess
+from .processes import WorkerProcess
 
 
 async def run_awaiting(worker: WorkerProcess) -> None:

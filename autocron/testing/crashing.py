@@ -9,7 +9,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from .jobs import is_async, name_of
-from .world import WorkerProcess
+from .processes import WorkerProcess
 
 Function = Callable[..., Any]
 

@@ -6,78 +6,32 @@ with the real monitor, on the real store in memory; a real worker runs it when t
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
-from pathlib import Path
 from random import Random
 from typing import Any, Final, Self
 
 from .. import engine as engines
 from ..errors import AutocronError
 from ..interface import Store
-from ..job import Job, Status, Stored
+from ..job import Job, Status
 from ..registry import registry
 from ..result import Result
-from ..stores.sqlite import MEMORY
 from . import zone
 from .crashing import Crash
 from .durations import Duration, Moment, epoch_of, seconds_of
 from .firings import Firings, upcoming
 from .freezing import FollowingClock
-from .jobs import AnyTask, EnqueuedJob, address_of_task, name_of
+from .guarding import GuardingEngine
+from .jobs import AnyTask, EnqueuedJob, address_of_task
 from .memory import MemoryStore
+from .processes import WorkerProcess
 from .report import Report
-from .running import MOST_RUNS, Admits, Runner, Steps, is_in_loop, told
-from .world import WorkerProcess, World
+from .running import MOST_RUNS, Admits, Runner, Steps, told
+from .world import World
 
 MODES: Final = ("queued", "inline", "off")
-MOST_POLLS: Final = 10  # of one unfinished job, with nothing run between: no poll will ever be answered otherwise
-
-
-class TaskPending(AutocronError):
-    """Somebody waits for a job that cannot run meanwhile."""
-
-
-class GuardingEngine(engines.Engine):
-    """The application's engine while a `FakeEngine` is in force: `start` starts nothing in the real world."""
-
-    guards = True
-    starts = 0  # how often the application has called `start`
-
-    def __init__(self, fake: FakeEngine) -> None:
-        super().__init__(fake.world.interface())
-        self._fake = fake
-
-    def start(self, database_file: str | Path, workers: int | None = None) -> bool:
-        """Whatever the file, the tasks run in this process; True."""
-        GuardingEngine.starts += 1
-        return self.begin(workers)
-
-    def begin(self, workers: int | None = None) -> bool:
-        """Link to the monitor of the small world."""
-        super().start(MEMORY, workers)
-        self.announce()  # by hand, as there is no thread whose first step would
-        return self.active
-
-    def register(self, *args: Any, **kwargs: Any) -> Result[Any]:
-        """See `Engine.register`."""
-        result = super().register(*args, **kwargs)
-        self._fake._registered(result)
-        return result
-
-    def look_up(self, id: bytes) -> tuple[Stored | None, bool]:
-        """See `Engine.look_up`."""
-        answer = super().look_up(id)
-        self._fake._asked(answer[0])
-        return answer
-
-    def lose(self) -> None:
-        """This process has died."""
-        registrar, self._registrar = self._registrar, None
-        if registrar is not None:
-            registrar.stop()
 
 
 class FakeEngine:
@@ -107,7 +61,6 @@ class FakeEngine:
         self._freeze = freeze
         self._strict = strict
         self._crashes: dict[str, Crash] = {}
-        self._polls: tuple[bytes, int] = (b"", 0)
         self._inline: set[bytes] = set()  # the jobs that an inline call runs
         self._still_waiting: list[EnqueuedJob] = []
 
@@ -124,9 +77,8 @@ class FakeEngine:
         self.world = World(self.clock, self._open_store, Random(self._seed))
         self.world.wrap = self._wrap
         self._runner = Runner(self.world, self.clock, self.store)
-        self.engine = GuardingEngine(self)
+        self.engine = GuardingEngine(self.world.interface(), self._registered, self._runner.saw)
         self.world.registrar = lambda: self.engine._registrar
-        self._thread = threading.get_ident()
         _in_force.append(self)
         if self._mode != "off":
             engines.push(self.engine)
@@ -280,7 +232,7 @@ class FakeEngine:
         return self._runner.run(lambda runs: self._runner.passing(runs, target, limit, raises), raises=raises)
 
     def _check_can_run(self) -> None:
-        self._polls = (b"", 0)
+        self.engine.progress()
         if self._mode == "off":
             raise AutocronError('mode "off": autocron is real in this test, so nothing can be run or moved from here')
 
@@ -387,21 +339,6 @@ class FakeEngine:
         self._runner.run(
             lambda runs: self._runner.due(runs, MOST_RUNS, False), lambda job: job.id in self._inline, raises=False
         )
-
-    def _asked(self, stored: Stored | None) -> None:
-        """The application has asked for a result."""
-        if stored is None or stored.status not in (Status.WAITING, Status.PROCESSING):
-            if stored is not None:
-                self._runner.unobserved.pop(stored.id, None)
-            return
-        id, polls = self._polls
-        self._polls = (stored.id, polls + 1 if id == stored.id else 1)
-        if self._polls[1] >= MOST_POLLS and threading.get_ident() == self._thread and not is_in_loop():
-            self._polls = (b"", 0)
-            raise TaskPending(
-                f"{name_of(stored.task)} was asked for {MOST_POLLS} times and has not run: nothing runs in the "
-                "background here; call run_pending() or fast_forward() before you wait for its result"
-            )
 
 
 _in_force: list[FakeEngine] = []

@@ -62,8 +62,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
     if (freezing := sys.modules.get("autocron.testing.freezing")) is not None and freezing.FollowingClock.said:
         terminalreporter.write_line(f"autocron: {freezing.INSTALL}")
-    if (engine := sys.modules.get("autocron.testing.engine")) is not None and config.getini("autocron_guard"):
-        starts = engine.GuardingEngine.starts
+    if (guarding := sys.modules.get("autocron.testing.guarding")) is not None and config.getini("autocron_guard"):
+        starts = guarding.GuardingEngine.starts
         if starts:
             times = "once" if starts == 1 else f"{starts} times"
             terminalreporter.write_line(f"autocron: start() was called {times} and started nothing (autocron_guard)")

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from ..errors import AutocronError
-from ..job import Job
+from ..job import Job, Stored
 from ..registry import registry
 from ..run import Ended
 from .awaiting import run_awaiting
@@ -21,8 +21,9 @@ from .crashing import Killed
 from .freezing import FollowingClock
 from .jobs import arguments_of, call_of, is_async, name_of
 from .memory import MemoryStore
+from .processes import WorkerProcess
 from .report import CRASHED, FAILED, READY, Report, Run
-from .world import WorkerProcess, World
+from .world import World
 
 Admits = Callable[[Job], bool] | None
 Steps = Callable[[list[Run]], Iterator[WorkerProcess]]
@@ -146,6 +147,10 @@ class Runner:
     def report(self, runs: list[Run], raises: bool = False) -> Report:
         """These runs; where errors were not raised, whoever looks at it has seen them."""
         return Report(runs) if raises else Report(runs, seen=lambda: self._see(runs))
+
+    def saw(self, stored: Stored) -> None:
+        """The application has been told what became of this job."""
+        self.unobserved.pop(stored.id, None)
 
     def _see(self, runs: list[Run]) -> None:
         if self.unobserved:

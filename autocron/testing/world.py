@@ -9,143 +9,34 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from .. import messages
 from ..errors import AutocronError
 from ..interface import (
     Background,
     Bell,
-    Body,
     Channel,
     Clock,
-    Closed,
-    Connected,
     Event,
     Exited,
     Interface,
     Listener,
-    Message,
     Random,
     Source,
     Store,
-    wall_at,
 )
-from ..job import Job, Outcome
-from ..monitor import Monitor
+from ..job import Job
 from ..registrar import Registrar
-from ..registry import registry
 from ..run import Ended
-from ..worker import Worker
+from .channels import MemoryBell, MemoryChannel, MemoryListener
+from .processes import MonitorProcess, Process, WorkerProcess
 
 SIGKILL = 9
 MOST_TURNS = 100_000  # at one moment; a role that spins must not hang a test
-
-
-class MemoryChannel:
-    """One end of a channel between two processes of the small world."""
-
-    kin = False
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.closed = False
-        self.inbox: deque[Body] = deque()
-        self.peer: MemoryChannel = self
-        self.held: list[Body] | None = None  # not None: what is sent is kept here
-        self._told = False
-
-    def send(self, body: Body) -> None:
-        if self.held is not None:
-            self.held.append(body)
-        elif not self.closed and not self.peer.closed:
-            self.peer.inbox.append(body)
-
-    def backlog(self) -> int:
-        return 0
-
-    def close(self) -> None:
-        self.closed = True
-
-    def is_due(self) -> bool:
-        """Whether a wait on this end would return something."""
-        return not self.closed and (bool(self.inbox) or (self.peer.closed and not self._told))
-
-    def events(self) -> Iterator[Event]:
-        """What a wait on this end returns."""
-        while self.inbox:
-            yield Message(self, self.inbox.popleft())
-        if self.peer.closed and not self.closed and not self._told:
-            self._told = True
-            yield Closed(self)
-
-
-class MemoryListener:
-    """The address of a monitor of the small world."""
-
-    def __init__(self, world: World, address: str) -> None:
-        self._world = world
-        self._address = address
-        self.closed = False
-        self.arrived: deque[MemoryChannel] = deque()
-
-    def is_due(self) -> bool:
-        return bool(self.arrived)
-
-    def events(self) -> Iterator[Event]:
-        while self.arrived:
-            yield Connected(self.arrived.popleft())
-
-    def close(self) -> None:
-        self.closed = True
-        self._world.listeners.pop(self._address, None)
-
-
-class MemoryBell:
-    """A bell that nobody sleeps beside."""
-
-    def __init__(self) -> None:
-        self.rung = False
-
-    def ring(self) -> None:
-        self.rung = True
-
-    def close(self) -> None:
-        self.rung = False
-
-    def is_due(self) -> bool:
-        return self.rung
-
-    def events(self) -> Iterator[Event]:
-        self.rung = False
-        return iter(())
-
-
-class MemorySource(Protocol):
-    """What every source of the small world can do."""
-
-    def is_due(self) -> bool: ...
-    def events(self) -> Iterator[Event]: ...
-
-
-class Process:
-    """A process of the small world."""
-
-    def __init__(self, pid: int, channel: MemoryChannel) -> None:
-        self.pid = pid
-        self.channel = channel  # its own end
-        self.begun: bytes | None = None
-
-    def has_turn(self) -> bool:
-        """Whether it would do something."""
-        raise NotImplementedError
-
-    def turn(self) -> None:
-        """Do it."""
-        raise NotImplementedError
 
 
 class View:
@@ -153,9 +44,9 @@ class View:
 
     in_process = True
 
-    def __init__(self, world: World, process: Process | None = None) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
-        self.process = process
+        self.process: Process | None = None  # None: the application
         self.exits: deque[Exited] = deque()
 
     def locate(self, database_file: str | Path) -> str:
@@ -167,7 +58,7 @@ class View:
     def listen(self, address: str) -> Listener | None:
         if address in self.world.listeners:
             return None
-        listener = MemoryListener(self.world, address)
+        listener = MemoryListener(partial(self.world.listeners.pop, address, None))
         self.world.listeners[address] = listener
         return listener
 
@@ -247,147 +138,6 @@ class InTurns:
         """Nothing runs by itself."""
 
 
-class MonitorProcess(Process):
-    """A monitor, with its view and its store."""
-
-    def __init__(self, world: World, pid: int, address: str, channel: MemoryChannel) -> None:
-        super().__init__(pid, channel)
-        self.view = View(world, self)
-        self.interface = world.interface_of(self.view)
-        self.monitor = Monitor(self.interface, address, channel)
-        self.is_up = False
-
-    def boot(self) -> None:
-        """Start; a monitor that cannot is gone at once."""
-        self.is_up = self.monitor.start()
-        if self.is_up:
-            self.monitor.dispatcher.admits = self.view.world.admits
-        else:
-            self.view.world.end(self)
-
-    def next_at(self) -> float | None:
-        """Wall time at which it has something to do, if nothing happens before."""
-        return self.monitor.until() if self.is_up else None
-
-    def take_back(self) -> None:
-        """Workers give back what they have not begun."""
-        for member in self.monitor.pool.members.values():
-            if member.inflight:
-                member.channel.send((messages.TAKE_BACK,))
-
-    def has_turn(self) -> bool:
-        if not self.is_up:
-            return False
-        monitor = self.monitor
-        if (monitor.wall_at is not None and monitor.wall_at <= self.interface.clock.time()) or self.view.exits:
-            return True
-        if monitor.monotonic_at is not None and monitor.monotonic_at <= self.interface.clock.monotonic():
-            return True
-        return any(source.is_due() for source in monitor.sources())  # type: ignore[attr-defined]
-
-    def turn(self) -> None:
-        if not self.monitor.step():
-            self.is_up = False
-            self.view.world.end(self)
-
-
-class WorkerProcess(Process):
-    """A worker, which begins when it has been told how."""
-
-    def __init__(self, world: World, pid: int, channel: MemoryChannel, parent: View) -> None:
-        super().__init__(pid, channel)
-        self.world = world
-        self.parent = parent
-        self.view = View(world, self)
-        self.worker: Worker | None = None
-        self.bridge: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None  # see awaiting.py
-        self._answer: list[Body] = []  # of the job that takes its time
-        self._answer_at: float | None = None  # monotonic
-
-    def has_turn(self) -> bool:
-        return self.channel.is_due() or self._is_over()
-
-    def turn(self) -> None:
-        """Hear what the monitor says, and answer when the time of a job is over."""
-        if self._is_over():
-            self._send_answer()
-        if self.worker is None:
-            _, _, pickle_allowed = self.channel.inbox.popleft()
-            self.worker = Worker(
-                self.world.interface_of(self.view),
-                self.channel,
-                InProcessCode(self),
-                pickle_allowed=pickle_allowed,
-                observe=self.world.observe,
-            )
-            self.channel.send((messages.READY,))
-            return
-        if self.channel.is_due() and not self.worker.hear():
-            self.world.end(self)
-
-    def has_job(self) -> bool:
-        """Whether it would run a job, or retire."""
-        return self._answer_at is None and self.worker is not None and self.worker.has_work()
-
-    def next_job(self) -> Job | None:
-        """The job that it would run."""
-        return self.worker.backlog[0] if self.worker is not None and self.worker.backlog else None
-
-    def run_job(self) -> None:
-        """Run one job."""
-        assert self.worker is not None
-        job = self.next_job()
-        seconds = self.world.durations.get(job.task) if job is not None else None
-        if job is None or seconds is None:
-            if not self.worker.step():
-                self.world.end(self)
-            return
-        # It is run now, and answered for when its time is over.
-        self.channel.held = self._answer = []
-        self._answer_at = self.world.clock.monotonic() + seconds
-        self.worker.step()
-        self.channel.held = None
-        self._answer = [_lasting(body, seconds) for body in self._answer]
-        self.begun = job.id
-
-    def answer_at(self) -> float | None:
-        """Wall time at which the job that takes its time is over."""
-        return None if self._answer_at is None else wall_at(self.world.clock, self._answer_at)
-
-    def _is_over(self) -> bool:
-        return self._answer_at is not None and self.world.clock.monotonic() >= self._answer_at
-
-    def _send_answer(self) -> None:
-        self._answer_at = None
-        self.begun = None
-        for body in self._answer:
-            self.channel.send(body)
-
-
-def _lasting(body: Body, seconds: float) -> Body:
-    """The outcome of a job that took its time."""
-    if body[0] != messages.DONE:
-        return body
-    return (messages.DONE, tuple(Outcome._make(body[1])._replace(duration_s=seconds)))
-
-
-class InProcessCode:
-    """Where tasks come from when they need not be imported. See `autocron.worker.Code`."""
-
-    def __init__(self, process: WorkerProcess) -> None:
-        self._process = process
-
-    def resolve(self, address: str) -> Callable[..., Any]:
-        found = registry.tasks.get(address)
-        if found is None:
-            raise LookupError(f"there is no task {address}: no function of this name is decorated in this process")
-        wrapped = self._process.world.wrap(self._process, address, found)
-        return wrapped if self._process.bridge is None else self._process.bridge(wrapped)
-
-    def is_stale(self) -> bool:
-        return False
-
-
 class World:
     """All processes, and whose turn it is."""
 
@@ -439,11 +189,11 @@ class World:
         pid = self._pids
         ours, theirs = self.pair(pid)
         if role == "monitor":
-            process = MonitorProcess(self, pid, address, theirs)
+            process = MonitorProcess(self, View(self), pid, theirs, address)
             self.monitors[pid] = process
             process.boot()
         else:
-            self.workers[pid] = WorkerProcess(self, pid, theirs, parent)
+            self.workers[pid] = WorkerProcess(self, View(self), pid, theirs, parent)
         return ours
 
     # -- turns -----------------------------------------------------------------------------------------------

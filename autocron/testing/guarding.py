@@ -1,0 +1,86 @@
+"""The application's engine while a fake one is in force."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from .. import engine as engines
+from ..errors import AutocronError
+from ..interface import Interface
+from ..job import Status, Stored
+from ..result import Result
+from ..stores.sqlite import MEMORY
+from .jobs import name_of
+from .running import is_in_loop
+
+MOST_POLLS: Final = 10  # of one unfinished job, with nothing run between: no poll will ever be answered otherwise
+
+
+class TaskPending(AutocronError):
+    """Somebody waits for a job that cannot run meanwhile."""
+
+
+class GuardingEngine(engines.Engine):
+    """`start` starts nothing in the real world. `registered` and `asked` are told what the application does."""
+
+    guards = True
+    starts = 0  # how often the application has called `start`
+
+    def __init__(
+        self, interface: Interface, registered: Callable[[Result[Any]], None], asked: Callable[[Stored], None]
+    ) -> None:
+        super().__init__(interface)
+        self._registered = registered
+        self._asked = asked
+        self._thread = threading.get_ident()
+        self._polls: tuple[bytes, int] = (b"", 0)
+
+    def start(self, database_file: str | Path, workers: int | None = None) -> bool:
+        """Whatever the file, the tasks run in this process; True."""
+        GuardingEngine.starts += 1
+        return self.begin(workers)
+
+    def begin(self, workers: int | None = None) -> bool:
+        """Link to the monitor of the small world."""
+        super().start(MEMORY, workers)
+        self.announce()  # by hand, as there is no thread whose first step would
+        return self.active
+
+    def register(self, *args: Any, **kwargs: Any) -> Result[Any]:
+        """See `Engine.register`."""
+        result = super().register(*args, **kwargs)
+        self._registered(result)
+        return result
+
+    def look_up(self, id: bytes) -> tuple[Stored | None, bool]:
+        """See `Engine.look_up`."""
+        answer = super().look_up(id)
+        stored = answer[0]
+        if stored is not None and stored.status in (Status.WAITING, Status.PROCESSING):
+            self._count(stored)
+        elif stored is not None:
+            self._asked(stored)
+        return answer
+
+    def progress(self) -> None:
+        """Something has been run or moved, so the next question may have another answer."""
+        self._polls = (b"", 0)
+
+    def _count(self, stored: Stored) -> None:
+        id, polls = self._polls
+        self._polls = (stored.id, polls + 1 if id == stored.id else 1)
+        if self._polls[1] >= MOST_POLLS and threading.get_ident() == self._thread and not is_in_loop():
+            self.progress()
+            raise TaskPending(
+                f"{name_of(stored.task)} was asked for {MOST_POLLS} times and has not run: nothing runs in the "
+                "background here; call run_pending() or fast_forward() before you wait for its result"
+            )
+
+    def lose(self) -> None:
+        """This process has died."""
+        registrar, self._registrar = self._registrar, None
+        if registrar is not None:
+            registrar.stop()

@@ -1,0 +1,175 @@
+"""The processes of the small world: objects that take turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .. import messages
+from ..interface import Body, wall_at
+from ..job import Job, Outcome
+from ..monitor import Monitor
+from ..registry import registry
+from ..worker import Worker
+from .channels import MemoryChannel
+
+if TYPE_CHECKING:
+    from .world import View, World
+
+
+class Process:
+    """A process of the small world."""
+
+    def __init__(self, world: World, view: View, pid: int, channel: MemoryChannel) -> None:
+        self.world = world
+        self.view = view
+        view.process = self
+        self.interface = world.interface_of(view)
+        self.pid = pid
+        self.channel = channel  # its own end
+        self.begun: bytes | None = None
+
+    def has_turn(self) -> bool:
+        """Whether it would do something."""
+        raise NotImplementedError
+
+    def turn(self) -> None:
+        """Do it."""
+        raise NotImplementedError
+
+
+class MonitorProcess(Process):
+    """A monitor, with its view and its store."""
+
+    def __init__(self, world: World, view: View, pid: int, channel: MemoryChannel, address: str) -> None:
+        super().__init__(world, view, pid, channel)
+        self.monitor = Monitor(self.interface, address, channel)
+        self.is_up = False
+
+    def boot(self) -> None:
+        """Start; a monitor that cannot is gone at once."""
+        self.is_up = self.monitor.start()
+        if self.is_up:
+            self.monitor.dispatcher.admits = self.world.admits
+        else:
+            self.world.end(self)
+
+    def next_at(self) -> float | None:
+        """Wall time at which it has something to do, if nothing happens before."""
+        return self.monitor.until() if self.is_up else None
+
+    def take_back(self) -> None:
+        """Workers give back what they have not begun."""
+        for member in self.monitor.pool.members.values():
+            if member.inflight:
+                member.channel.send((messages.TAKE_BACK,))
+
+    def has_turn(self) -> bool:
+        if not self.is_up:
+            return False
+        monitor = self.monitor
+        if (monitor.wall_at is not None and monitor.wall_at <= self.interface.clock.time()) or self.view.exits:
+            return True
+        if monitor.monotonic_at is not None and monitor.monotonic_at <= self.interface.clock.monotonic():
+            return True
+        return any(source.is_due() for source in monitor.sources())  # type: ignore[attr-defined]
+
+    def turn(self) -> None:
+        if not self.monitor.step():
+            self.is_up = False
+            self.world.end(self)
+
+
+class WorkerProcess(Process):
+    """A worker, which begins when it has been told how."""
+
+    def __init__(self, world: World, view: View, pid: int, channel: MemoryChannel, parent: View) -> None:
+        super().__init__(world, view, pid, channel)
+        self.parent = parent
+        self.worker: Worker | None = None
+        self.bridge: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None  # see awaiting.py
+        self._answer: list[Body] = []  # of the job that takes its time
+        self._answer_at: float | None = None  # monotonic
+
+    def has_turn(self) -> bool:
+        return self.channel.is_due() or self._is_over()
+
+    def turn(self) -> None:
+        """Hear what the monitor says, and answer when the time of a job is over."""
+        if self._is_over():
+            self._send_answer()
+        if self.worker is None:
+            _, _, pickle_allowed = self.channel.inbox.popleft()
+            self.worker = Worker(
+                self.interface,
+                self.channel,
+                InProcessCode(self),
+                pickle_allowed=pickle_allowed,
+                observe=self.world.observe,
+            )
+            self.channel.send((messages.READY,))
+            return
+        if self.channel.is_due() and not self.worker.hear():
+            self.world.end(self)
+
+    def has_job(self) -> bool:
+        """Whether it would run a job, or retire."""
+        return self._answer_at is None and self.worker is not None and self.worker.has_work()
+
+    def next_job(self) -> Job | None:
+        """The job that it would run."""
+        return self.worker.backlog[0] if self.worker is not None and self.worker.backlog else None
+
+    def run_job(self) -> None:
+        """Run one job."""
+        assert self.worker is not None
+        job = self.next_job()
+        seconds = self.world.durations.get(job.task) if job is not None else None
+        if job is None or seconds is None:
+            if not self.worker.step():
+                self.world.end(self)
+            return
+        # It is run now, and answered for when its time is over.
+        self.channel.held = self._answer = []
+        self._answer_at = self.world.clock.monotonic() + seconds
+        self.worker.step()
+        self.channel.held = None
+        self._answer = [_lasting(body, seconds) for body in self._answer]
+        self.begun = job.id
+
+    def answer_at(self) -> float | None:
+        """Wall time at which the job that takes its time is over."""
+        return None if self._answer_at is None else wall_at(self.world.clock, self._answer_at)
+
+    def _is_over(self) -> bool:
+        return self._answer_at is not None and self.world.clock.monotonic() >= self._answer_at
+
+    def _send_answer(self) -> None:
+        self._answer_at = None
+        self.begun = None
+        for body in self._answer:
+            self.channel.send(body)
+
+
+def _lasting(body: Body, seconds: float) -> Body:
+    """The outcome of a job that took its time."""
+    if body[0] != messages.DONE:
+        return body
+    return (messages.DONE, tuple(Outcome._make(body[1])._replace(duration_s=seconds)))
+
+
+class InProcessCode:
+    """Where tasks come from when they need not be imported. See `autocron.worker.Code`."""
+
+    def __init__(self, process: WorkerProcess) -> None:
+        self._process = process
+
+    def resolve(self, address: str) -> Callable[..., Any]:
+        found = registry.tasks.get(address)
+        if found is None:
+            raise LookupError(f"there is no task {address}: no function of this name is decorated in this process")
+        wrapped = self._process.world.wrap(self._process, address, found)
+        return wrapped if self._process.bridge is None else self._process.bridge(wrapped)
+
+    def is_stale(self) -> bool:
+        return False
