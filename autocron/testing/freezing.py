@@ -26,6 +26,7 @@ INSTALL = (
 )
 
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 NO_ZONE: Final = timezone(timedelta(minutes=1))  # time-machine would make UTC, or a named zone, the local one
 
 
@@ -84,7 +85,8 @@ class TimeMachine:
 
     def move(self, wall: float) -> None:
         # `move_to` would forget the zone that the test has given.
-        self.key.shift(timedelta(microseconds=round(wall * 1_000_000) - self.key.time_ns() // 1000))
+        shown = EPOCH + timedelta(microseconds=self.key.time_ns() // 1000)
+        self.key.shift(datetime.fromtimestamp(wall, UTC) - shown)
 
     def stop(self) -> None:
         self._started.stop()
