@@ -29,7 +29,7 @@ class Pruner:
 
     def settled(self, now: float, ttl_s: float) -> None:
         """A result has just been stored."""
-        self._every_s = min(max(ttl_s * PART, LEAST_S), MOST_S)
+        self._every_s = pause_s(ttl_s)
         if self.next_at is None:
             self.next_at = now + ttl_s + self._every_s
 
@@ -46,3 +46,8 @@ class Pruner:
             self.next_at = now + RETRY_S
             return
         self.next_at = None if following is None else max(following, now) + self._every_s
+
+
+def pause_s(ttl_s: float) -> float:
+    """Seconds between two removals: a part of the time that results are kept, so that one more does not matter."""
+    return min(max(ttl_s * PART, LEAST_S), MOST_S)

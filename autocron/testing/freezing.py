@@ -143,6 +143,7 @@ class FollowingClock(FakeClock):
         self._look()
         self._began = True
         if start is not None:
+            self._zero += start - self._wall  # no time passes by that
             self._set(start)
 
     def time(self) -> float:

@@ -183,6 +183,19 @@ def test_a_freezer_that_ticks_is_followed(tick: bool) -> None:
         assert timedelta(hours=1) <= autocron.now() - NEW_YEAR < timedelta(hours=2)
 
 
+def test_a_start_before_the_freezer_sets_it_back(freeze: Freeze) -> None:
+    """contract 7: start= decides; monotonic begins there, so that nothing waits for the time before."""
+
+    @autocron.delay
+    def send() -> None: ...
+
+    with freeze(NEW_YEAR + timedelta(days=365)), fake_engine(start=NEW_YEAR) as engine:
+        assert datetime.now(UTC) == autocron.now() == NEW_YEAR
+        assert engine.clock.monotonic() >= 0
+        send()
+        assert run_pending().ran(send).times == 1
+
+
 def test_the_zone_of_the_freezer_is_kept() -> None:
     """contract 7: time-machine's zone is that of the process, also after autocron has moved the time."""
     berlin = ZoneInfo("Europe/Berlin")
