@@ -119,7 +119,7 @@ class Monitor:
 
     def step(self) -> bool:
         """One pass over what has happened; False when everything has ended."""
-        for event in self.interface.spawner.wait(self.sources(), self.until()):
+        for event in self.interface.spawner.wait(self.sources(), self._until()):
             self._handle(event)
         now = self.interface.clock.time()
         dispatcher = self.dispatcher
@@ -169,7 +169,7 @@ class Monitor:
         self.wall_at = min((each for each in wall if each is not None), default=None)
         self.monotonic_at = min((each for each in monotonic if each is not None), default=None)
 
-    def until(self) -> float | None:
+    def _until(self) -> float | None:
         """Wall time of the next pass, if nothing happens before; None: nothing is to come."""
         if self.monotonic_at is None:
             return self.wall_at

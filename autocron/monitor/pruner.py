@@ -12,9 +12,7 @@ from ..labels import MONITOR_PRUNE
 logger = logging.getLogger("autocron.monitor.pruner")
 
 BATCH: Final = 1000  # between two batches, jobs are served
-LEAST_S: Final = 1.0  # results end one by one; they are removed together, after a part of their time
-MOST_S: Final = 60.0
-PART: Final = 1 / 30
+AT_MOST_EVERY_S: Final = 1.0  # results end one by one; they are removed together
 RETRY_S: Final = 60.0
 
 
@@ -25,13 +23,11 @@ class Pruner:
         self.interface = interface
         self.store = store
         self.next_at: float | None = store.next_prune()  # wall time
-        self._every_s = LEAST_S
 
     def settled(self, now: float, ttl_s: float) -> None:
         """A result has just been stored."""
-        self._every_s = pause_s(ttl_s)
         if self.next_at is None:
-            self.next_at = now + ttl_s + self._every_s
+            self.next_at = now + ttl_s + AT_MOST_EVERY_S
 
     def prune(self, now: float) -> None:
         """Remove what is over, if it is time."""
@@ -45,9 +41,4 @@ class Pruner:
             logger.warning("results cannot be removed: %s", error)
             self.next_at = now + RETRY_S
             return
-        self.next_at = None if following is None else max(following, now) + self._every_s
-
-
-def pause_s(ttl_s: float) -> float:
-    """Seconds between two removals: a part of the time that results are kept, so that one more does not matter."""
-    return min(max(ttl_s * PART, LEAST_S), MOST_S)
+        self.next_at = None if following is None else max(following, now) + AT_MOST_EVERY_S

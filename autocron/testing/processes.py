@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 class Process:
     """A process of the small world."""
 
-    def __init__(self, world: World, view: View, pid: int, channel: MemoryChannel) -> None:
-        self.world = world
-        self.view = view
-        view.process = self
-        self.interface = world.interface_of(view)
+    def __init__(self, pid: int, channel: MemoryChannel) -> None:
         self.pid = pid
         self.channel = channel  # its own end
         self.begun: bytes | None = None
@@ -42,7 +38,11 @@ class MonitorProcess(Process):
     """A monitor, with its view and its store."""
 
     def __init__(self, world: World, view: View, pid: int, channel: MemoryChannel, address: str) -> None:
-        super().__init__(world, view, pid, channel)
+        super().__init__(pid, channel)
+        self.world = world
+        self.view = view
+        view.process = self
+        self.interface = world.interface_of(view)
         self.monitor = Monitor(self.interface, address, channel)
         self.is_up = False
 
@@ -56,7 +56,7 @@ class MonitorProcess(Process):
 
     def next_at(self) -> float | None:
         """Wall time at which it has something to do, if nothing happens before."""
-        return self.monitor.until() if self.is_up else None
+        return self.monitor._until() if self.is_up else None
 
     def take_back(self) -> None:
         """Workers give back what they have not begun."""
@@ -84,7 +84,11 @@ class WorkerProcess(Process):
     """A worker, which begins when it has been told how."""
 
     def __init__(self, world: World, view: View, pid: int, channel: MemoryChannel, parent: View) -> None:
-        super().__init__(world, view, pid, channel)
+        super().__init__(pid, channel)
+        self.world = world
+        self.view = view
+        view.process = self
+        self.interface = world.interface_of(view)
         self.parent = parent
         self.worker: Worker | None = None
         self.bridge: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None  # see awaiting.py

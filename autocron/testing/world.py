@@ -44,9 +44,9 @@ class View:
 
     in_process = True
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, process: Process | None = None) -> None:
         self.world = world
-        self.process: Process | None = None  # None: the application
+        self.process = process  # None: the application
         self.exits: deque[Exited] = deque()
 
     def locate(self, database_file: str | Path) -> str:
