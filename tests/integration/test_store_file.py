@@ -8,6 +8,7 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from database_files import REFUSED, filled, job, state
@@ -15,7 +16,7 @@ from database_files import REFUSED, filled, job, state
 from autocron.errors import StoreBusy, StoreError, StoreFull, StoreReplaced
 from autocron.job import Outcome, Status
 from autocron.stores import file as store_file
-from autocron.stores import open_store, schema
+from autocron.stores import open_store, schema, sqlite
 from autocron.stores.sqlite import SQLiteStore
 
 TOKEN = 7
@@ -209,13 +210,14 @@ def test_a_file_deleted_within_a_transaction_is_noticed_before_anybody_is_told(
     path: Path, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """design 5: the identity is checked in each write transaction."""
-    run_each = vars(__import__("autocron.stores.sqlite", fromlist=["_run_each"]))["_run_each"]
+    run_each = sqlite._run_each
 
-    def and_delete(*args: object) -> None:
-        run_each(*args)
+    def and_delete(*args: Any) -> int:
+        changed = run_each(*args)
         path.unlink()
+        return changed
 
-    monkeypatch.setattr("autocron.stores.sqlite._run_each", and_delete)
+    monkeypatch.setattr(sqlite, "_run_each", and_delete)
     with pytest.raises(StoreError, match="deleted"):
         store.add([job(1)], token=0)
 
