@@ -210,6 +210,21 @@ def test_a_deleted_file_is_noticed_and_goes_on_when_it_is_put_back(world: World)
     finish(world, application)
 
 
+def test_a_new_start_makes_the_deleted_database_anew_without_what_the_old_one_left(world: World) -> None:
+    """Design 5: only `start` makes a new database, and the log of the old one does not become part of it."""
+    application = bulk(world)
+    application.do("until_ready(add(1, 2))")
+    world.database.unlink()
+    assert "deleted while it was in use" in application.do("bulk.until_refused()")
+    assert application.end() == 0
+    world.await_empty()
+    assert files(world.directory) == {}
+    again = bulk(world)
+    assert again.do("until_ready(add(1, 2))") == 3
+    assert [each.task for each in world.stored()] == ["tasks:add"]
+    again.end()
+
+
 def test_no_successor_of_the_monitor_replaces_a_deleted_database_by_a_new_one(world: World) -> None:
     """Design 5: no silent new database; only `start` makes one."""
     application = bulk(world)
