@@ -19,6 +19,8 @@ from autocron.stores import open_store
 from autocron.testing import ModelStore
 from autocron.testing.sequences import OBSERVATIONS, Call, Tape
 
+pytestmark = pytest.mark.timeout(300)  # each case is a process of its own
+
 CHILD = str(Path(__file__).with_name("store_child.py"))
 STEPS = 60
 AT_THE_END = 1 << 30
