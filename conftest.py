@@ -17,8 +17,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="rotating",
         help="which cells of the kill matrix are run: a ninth of them, another one each day, or all",
     )
+    parser.addoption(
+        "--all-servers",
+        action="store_true",
+        help="the whole matrix of servers and frameworks; by default one of each kind",
+    )
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "all_servers: run with --all-servers only")
     # Here and not where tests are collected: the processes of a parallel run must agree.
     os.environ.setdefault("AUTOCRON_CHAOS_TURN", str(int(time.time() // 86400)))

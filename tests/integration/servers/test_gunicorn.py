@@ -10,7 +10,9 @@ from cells import GUNICORN, Cell
 from processes import World, await_deaths, eventually
 from server import Server, Site, await_whole
 
-PRELOAD = pytest.mark.parametrize("preload", ["", "--preload "], ids=["", "preload"])
+PRELOAD = pytest.mark.parametrize(
+    "preload", [pytest.param("", marks=pytest.mark.all_servers), "--preload "], ids=["", "preload"]
+)
 
 
 def serve(world: World, command: str) -> Server:
@@ -36,7 +38,7 @@ def finish(world: World, server: Server) -> None:
 
 @PRELOAD
 def test_a_killed_worker_of_gunicorn_is_nothing_to_autocron(preload: str, world: World) -> None:
-    """Contract 6: the application lives as long as one of its processes; its running job goes on."""
+    """Contract 6: when all workers of gunicorn are killed, the running job goes on, and the next workers join."""
     server = serve(world, f"gunicorn {preload}--workers 3 app:app")
     monitor = world.monitor()
     begin(world, server)
@@ -52,7 +54,7 @@ def test_a_killed_worker_of_gunicorn_is_nothing_to_autocron(preload: str, world:
 
 @PRELOAD
 def test_hup_reloads_gunicorn_and_its_running_job_ends(preload: str, world: World) -> None:
-    """Contract 6: applications that are reloaded work as if autocron were not there."""
+    """Contract 6: HUP replaces all workers of gunicorn; the running job goes on to its end."""
     server = serve(world, f"gunicorn {preload}--workers 3 app:app")
     before = server.children()
     begin(world, server)
@@ -67,7 +69,7 @@ def test_hup_reloads_gunicorn_and_its_running_job_ends(preload: str, world: Worl
 
 @PRELOAD
 def test_gunicorn_recycles_its_workers(preload: str, world: World) -> None:
-    """Contract 6: with one worker that ends after a few requests, no order is lost and no monitor is left."""
+    """Contract 6: with `--max-requests` and one worker, no order is lost and one monitor is left."""
     server = serve(world, f"gunicorn {preload}--max-requests 4 app:app")
     first = server.children()
     for number in range(12):
@@ -81,7 +83,7 @@ def test_gunicorn_recycles_its_workers(preload: str, world: World) -> None:
 
 @PRELOAD
 def test_usr2_hands_gunicorn_over_to_a_new_master(preload: str, world: World) -> None:
-    """Contract 6: an upgrade of the running server keeps the application, and so its monitor, alive."""
+    """Contract 6: USR2, an upgrade of the running server, keeps the application, and so its monitor, alive."""
     server = serve(world, f"gunicorn {preload}--pid gunicorn.pid --workers 2 app:app")
     before = server.processes()
     begin(world, server)
@@ -97,7 +99,15 @@ def test_usr2_hands_gunicorn_over_to_a_new_master(preload: str, world: World) ->
     await_whole(world)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGQUIT, marks=pytest.mark.all_servers),
+        pytest.param(signal.SIGINT, marks=pytest.mark.all_servers),
+    ],
+    ids=lambda number: number.name,
+)
 @PRELOAD
 def test_gunicorn_ends_as_it_would_without_autocron(preload: str, number: signal.Signals, world: World) -> None:
     """Contract 6: a server that handles signals itself ends in good order, and its tree with it."""
@@ -114,7 +124,7 @@ def test_gunicorn_ends_as_it_would_without_autocron(preload: str, number: signal
 
 @PRELOAD
 def test_a_killed_monitor_is_replaced_unnoticed_by_gunicorn(preload: str, world: World) -> None:
-    """Contract 6: a linked application process starts the next one; gunicorn sees no child that it has not started."""
+    """Contract 6: when the monitor is killed, the application starts the next one; gunicorn does not notice."""
     server = serve(world, f"gunicorn {preload}--workers 3 app:app")
     world.monitor().kill()
     server.order("afterwards")

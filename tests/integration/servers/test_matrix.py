@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from cells import CELLS, Cell
+from cells import CELLS, Cell, params
 from processes import World, await_deaths
 from server import Site, await_whole
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+@pytest.mark.parametrize("cell", params(CELLS))
 def test_a_server_as_if_autocron_were_not_there(cell: Cell, world: World) -> None:
     """Contract 6: one monitor, the workers, an empty tree after kill -9, and the next start simply works."""
     site = Site(world, cell.example)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from cells import CELLS, GUNICORN, Cell
+from cells import CELLS, GUNICORN, Cell, params
 from processes import World, await_deaths, eventually
 from server import WORKERS, Site, await_whole
 
 from autocron.payload import decode
 
 
-@pytest.mark.parametrize("cell", [each for each in CELLS if each.reloads], ids=lambda cell: cell.name)
+@pytest.mark.parametrize("cell", params(each for each in CELLS if each.reloads))
 def test_new_jobs_run_the_new_code(cell: Cell, world: World) -> None:
-    """Contract 6: applications that are reloaded work as if autocron were not there."""
+    """Contract 6: after a reload new jobs run the new code, running jobs end as they began, new cron entries hold."""
     site = Site(world, cell.example)
     world.configure(grace_s=60)  # however long the reloader takes to start the next process on a busy machine
     server = site.serve(cell)

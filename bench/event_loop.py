@@ -1,0 +1,66 @@
+"""How long a registering call holds up an event loop.
+
+    python bench/event_loop.py [calls] [seconds between calls]
+
+An asyncio program registers jobs, some alone, some in bursts, while a worker runs them. Measured is each call by
+itself, on the clock of the loop; the sync of the disk goes on in another process. The machine's own pauses are
+measured the same way, by a call that does nothing, and printed beside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import autocron
+
+
+@autocron.delay
+def job(number: int, text: str, about: dict[str, int]) -> int:
+    """Something with arguments."""
+    return number
+
+
+def nothing(number: int, text: str, about: dict[str, int]) -> None:
+    """What the machine itself does to a call."""
+
+
+async def measure(call: Callable[..., object], calls: int, pause_s: float) -> list[float]:
+    """Seconds of each call; every tenth is followed by a burst of ten."""
+    spent = []
+    for number in range(calls):
+        for _ in range(10 if number % 10 == 0 else 1):
+            begun = time.perf_counter()
+            call(number, "some text", {"a": 1, "b": 2})
+            spent.append(time.perf_counter() - begun)
+        await asyncio.sleep(pause_s)
+    return sorted(spent)
+
+
+def show(name: str, spent: list[float]) -> None:
+    """One line."""
+    points = " ".join(f"p{share:g} {spent[int(len(spent) * share / 100)] * 1000:7.3f}" for share in (50, 99, 99.9))
+    over = sum(each > 0.001 for each in spent)
+    print(f"{name:12} {len(spent):6} calls   {points}   max {spent[-1] * 1000:7.3f} ms   over 1 ms: {over}")
+
+
+def main() -> None:
+    """Register for a while and tell."""
+    calls = int(sys.argv[1]) if sys.argv[1:] else 2000
+    pause_s = float(sys.argv[2]) if sys.argv[2:] else 0.005
+    with tempfile.TemporaryDirectory() as directory:
+        autocron.start(Path(directory) / "bench.db")
+        job(0, "the first call loads what is needed", {})
+        gc.collect()
+        show("nothing", asyncio.run(measure(nothing, calls, pause_s)))
+        show("registering", asyncio.run(measure(job, calls, pause_s)))
+        autocron.stop()
+
+
+if __name__ == "__main__":
+    main()
