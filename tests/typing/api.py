@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import assert_type
 
 import autocron
-from autocron import Result
+from autocron import Result, testing
 from autocron.sqlite_interface import Result as SameResult
 
 
@@ -65,3 +65,23 @@ for each in autocron.get_results():
     assert_type(each.is_ready(), bool)
     assert_type(each.has_error, bool)
 autocron.stop()
+assert_type(autocron.now(), datetime)
+
+
+def test_with_a_fake_engine(fake_engine: testing.FakeEngine) -> None:
+    """What a test of an application looks like to a type checker."""
+    assert_type(testing.run_pending(plain, raises=False).failed, testing.Report)
+    assert_type(testing.fast_forward("1d 2h").ran(with_brackets).times, int)
+    assert_type(testing.assert_enqueued(plain, 1, run_in="2d"), testing.EnqueuedJob)
+    assert_type(testing.assert_schedule(by_string, year=2027, times=1), list[datetime])
+    assert_type(fake_engine.upcoming(3)[0].at, datetime)
+    with testing.captured() as jobs:
+        assert_type(jobs, list[testing.EnqueuedJob])
+    with testing.fake_engine(start="2027-01-01T00:00Z") as engine:
+        assert_type(engine, testing.FakeEngine)
+
+
+async def test_with_a_loop() -> None:
+    """The same for async tests."""
+    assert_type(await testing.arun_pending(), testing.Report)
+    assert_type(await testing.afast_forward(60), testing.Report)

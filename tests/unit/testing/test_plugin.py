@@ -170,3 +170,19 @@ def test_one(fake_engine):
     skips(); run_pending(raises=False)
 """
     run(pytester, body).assert_outcomes(skipped=1)
+
+
+def test_loading_the_plugin_loads_nothing_of_the_engine() -> None:
+    """contract 1, 7: `import autocron` and an installed plugin have no side effects: names are resolved lazily."""
+    import ast
+    from pathlib import Path
+
+    from autocron import testing
+    from autocron.testing import plugin
+
+    for module in (plugin, testing):
+        tree = ast.parse(Path(module.__file__ or "").read_text())
+        loaded = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
+        assert loaded <= {"__future__", "collections.abc", "typing"}, module
+    with pytest.raises(AttributeError, match=r"public names are: .*run_pending"):
+        testing.run_pendin  # noqa: B018
