@@ -55,8 +55,16 @@ class MonitorProcess(Process):
             self.world.end(self)
 
     def next_at(self) -> float | None:
-        """Wall time at which it has something to do, if nothing happens before."""
-        return self.monitor._until() if self.is_up else None
+        """Wall time at which it has something to do for a job; results are removed on the way."""
+        if not self.is_up:
+            return None
+        monitor, dispatcher = self.monitor, self.monitor.dispatcher
+        if monitor.wall_at is None or monitor.wall_at != monitor.pruner.next_at:
+            return monitor._until()
+        times = [dispatcher.next_claim(), None if dispatcher.paused else monitor.scheduler.next_at]
+        if monitor.monotonic_at is not None:
+            times.append(wall_at(self.interface.clock, monitor.monotonic_at))
+        return min((each for each in times if each is not None), default=None)
 
     def take_back(self) -> None:
         """Workers give back what they have not begun."""
