@@ -118,7 +118,7 @@ class Database:
                         return event.body
                 elif isinstance(event, Closed):
                     return None
-        raise AutocronError(f"the monitor of {self.address} does not answer; is it stopped?")
+        raise AutocronError(f"the monitor of {self.address} does not answer; is it stopped? See `autocron doctor`")
 
     def _open(self) -> Applications:
         if self._applications is None:

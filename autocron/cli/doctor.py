@@ -65,11 +65,15 @@ def doctor(ctx: click.Context, /, db: str, as_json: bool) -> None:
 
 
 def _examine(case: Case) -> Iterator[Finding]:
+    seen = set()
     try:
         for check in CHECKS:
             try:
                 yield from check(case)
             except (AutocronError, OSError) as error:
+                if str(error) in seen:
+                    continue  # the same trouble, met again
+                seen.add(str(error))
                 yield Finding(check.__name__.replace("_", " "), PROBLEM, str(error), "see the other findings")
     finally:
         if case.database is not None:

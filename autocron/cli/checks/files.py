@@ -156,7 +156,7 @@ def _read_through(path: Path, size: int) -> Finding:
         "file",
         PROBLEM,
         f"{path} is damaged: {'; '.join(problems)}",
-        f"end the application, then restore a backup, or save what can be read: sqlite3 {path} .recover",
+        f"end the application; restore a backup, or save what can be read: sqlite3 {path} .recover | sqlite3 saved.db",
     )
 
 
@@ -241,7 +241,7 @@ def _remedy(case: Case, trouble: StoreError) -> str:
         return f"end the other program's transaction; the file is open in: {others}"
     for words, remedy in (
         ("not a SQLite", "give autocron a file of its own; if this was its database, restore a backup"),
-        ("damaged", "restore a backup, or save what can be read: sqlite3 FILE .recover"),
+        ("damaged", "restore a backup, or save what can be read: sqlite3 FILE .recover | sqlite3 saved.db"),
         ("newer", "pip install --upgrade autocron"),
         ("read-only", f"chmod u+w {case.path}, or run as its owner"),
         ("directory", "give the name of a file in it"),
