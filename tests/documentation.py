@@ -1,6 +1,7 @@
 """Runs what the documentation shows. A page is a directory; its blocks are executed from top to bottom.
 
     ```python title="app.py"     is written into the file app.py of the page's directory
+    ```python                    whose first line is the comment `# test_app.py` is such a file, and run by pytest
     ```python                    is part of the page's script, which is run at the end of the page
     ```console                   `$ ` begins a command, what follows is its output
     ```console title="… terminal"   its command keeps running until the end of the page, once it has said what follows
@@ -37,6 +38,7 @@ FENCE = re.compile(
     r"```(?P<lang>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^ *```$",
     re.MULTILINE | re.DOTALL,
 )
+TEST_FILE = re.compile(r"# (test_\w+\.py)\n")
 PORTS = (8000, 8001, 8002)  # those of the pages; replaced by free ones
 PROSE = ("", "text", "mermaid")  # drawings: nothing that anybody could run
 
@@ -139,7 +141,8 @@ class Page:
 
     def run(self) -> None:
         """Execute all blocks. AssertionError at the first that does not do what the page says."""
-        script = []
+        script: list[str] = []
+        tests: list[str] = []
         try:
             for block in self.blocks:
                 if block.reason or block.lang in PROSE:
@@ -148,6 +151,9 @@ class Page:
                     path = self.directory / block.title
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text(block.text)
+                elif block.lang == "python" and (named := TEST_FILE.match(block.text)):
+                    (self.directory / named[1]).write_text(block.text)
+                    tests.append(named[1])
                 elif block.lang == "python":
                     script.append(f"# {block.where}\n{block.text}")
                 elif "terminal" in block.title:
@@ -155,6 +161,8 @@ class Page:
                 else:
                     for command, output in commands(block.text):
                         self._command(block, command, output)
+            if tests:
+                self._command(Block("the page's tests", "", "", "", ""), f"pytest -q {' '.join(tests)}", "…\n")
             if script:
                 (self.directory / "page_script.py").write_text(CHECK + checked("\n".join(script)))
                 self._command(Block("the page's script", "", "", "", ""), "python page_script.py", "…\n")
@@ -183,7 +191,7 @@ class Page:
                     f"{block.where}: {command}\n{done.stdout}\n--- but the page shows ---\n{expected}{self._said()}"
                 )
             time.sleep(PAUSE_S)
-        if (not expected and done.returncode) or (block.where == "the page's script" and done.returncode):
+        if (not expected and done.returncode) or (block.where.startswith("the page's") and done.returncode):
             raise AssertionError(f"{block.where}: {command}: exit code {done.returncode}\n{done.stdout}{self._said()}")
 
     def _terminal(self, block: Block) -> None:
