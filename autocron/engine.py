@@ -53,6 +53,8 @@ class Engine:
         self._settings = Settings()
         self._pickle_allowed = False
         self._is_worker = False
+        self._directory = ""  # where this process was when it started
+        self._path: list[str] = []  # of modules, as the monitor was told
         self._joined = ""  # address of the database where this process only registers
         self._hooked = False
         self._counter = itertools.count()  # safe to draw from in several threads

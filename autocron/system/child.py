@@ -103,6 +103,11 @@ def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> No
             os._exit(1)  # the monitor is gone, and with it whoever waits for us
         return True
 
+    def in_child() -> None:
+        worker.gone = True  # what a forked child of a task returns is nobody's result
+        spawner.begin = lambda job: None  # type: ignore[method-assign]
+
+    spawner.on_fork(in_child)
     for event in already:
         worker.take(event)
     background = BackgroundThread(hear)

@@ -266,3 +266,19 @@ def test_generators_are_refused_where_they_are_written(world: World) -> None:
     application = world.application(start=False)
     with pytest.raises(Raised, match=r"TaskError: .*generator"):
         application.do("@autocron.delay\ndef numbers():\n    yield 1\n")
+
+
+def test_a_child_that_a_task_forks_may_return(world: World) -> None:
+    """Contract 6: no orphan; what a forked child returns is nobody's result, and the child ends as any program does."""
+    (world.directory / "forking.py").write_text(
+        "import os\nimport autocron\nfrom tasks import note\n\n"
+        "@autocron.delay\ndef split():\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n        return 'child'\n"
+        "    return 'parent', os.waitpid(pid, 0)[1]\n"
+    )
+    application = world.application()
+    application.do("import forking")
+    assert application.do("until_ready(forking.split())") == ("parent", 0)
+    assert application.do("until_ready(add(1, 2))") == 3
+    assert len(world.family()) == 3  # application, monitor, worker

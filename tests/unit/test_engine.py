@@ -15,6 +15,7 @@ from autocron import engine, messages
 from autocron.engine import Engine, current
 from autocron.errors import AutocronError, PayloadError, StoreError, TaskError
 from autocron.job import Status
+from autocron.registrar import Registrar
 from autocron.registry import registry
 from autocron.testing.world import View
 
@@ -311,6 +312,21 @@ def test_inactive_nobody_can_be_asked(started: Small) -> None:
     started.engine.stop()
     with pytest.raises(AutocronError, match="autocron is not started in this process"):
         result.is_ready()
+
+
+def test_a_forked_child_of_a_worker_links_for_itself(started: Small) -> None:
+    """design 2: forked children replace our state and link for themselves: what a task has forked registers too."""
+    worker = Engine(started.world.interface())
+    link, _ = started.world.pair(1)
+    worker.bind(started.world.interface(), "app.db", Registrar(started.world.interface(), "app.db", link=link), True)
+    worker._after_fork()
+    assert worker._registrar is not None
+    worker._registrar.step()
+    assert worker._registrar.link not in (None, link)
+    assert link.closed
+    worker.register(note.__wrapped__, f"{__name__}:note", ("from the child",), {})
+    started.hear()
+    assert len(started.jobs()) == 1
 
 
 # -- the link ------------------------------------------------------------------------------------------------
