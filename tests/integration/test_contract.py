@@ -282,3 +282,34 @@ def test_a_child_that_a_task_forks_may_return(world: World) -> None:
     assert application.do("until_ready(forking.split())") == ("parent", 0)
     assert application.do("until_ready(add(1, 2))") == 3
     assert len(world.family()) == 3  # application, monitor, worker
+
+
+def test_large_arguments_and_results_pass_each_other(world: World) -> None:
+    """Design 7: 5 MB both ways on a channel deadlock naive writers."""
+    application = world.application(workers=2)
+    application.do("results = [add(bytes([each]) * 5_000_000, b'end') for each in range(4)]")
+    for each in range(4):
+        assert application.do(f"until_ready(results[{each}]) == bytes([{each}]) * 5_000_000 + b'end'")
+
+
+def test_many_entries_are_no_burden(world: World) -> None:
+    """Contract 2: an application may have thousands of entries; jobs are served meanwhile."""
+    (world.directory / "many.py").write_text(
+        "import autocron\n\n"
+        "def make(number):\n"
+        "    def entry(): ...\n"
+        "    entry.__qualname__ = f'entry_{number}'\n"
+        "    return entry\n\n"
+        "for number in range(2000):\n"
+        "    autocron.cron(minutes=[number % 60], hours=[4], months=[1], days=[1 + number % 28])(make(number))\n"
+    )
+    application = world.application(start=False)
+    application.do("import many")
+    application.do("autocron.start(DATABASE)")
+    assert application.do("until_ready(add(1, 2))") == 3
+    assert application.do("len([autocron.get_results()])") == 1
+    store = open_store(str(world.database))
+    try:
+        assert eventually(lambda: len(store.entries()) == 2000)
+    finally:
+        store.close()
