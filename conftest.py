@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 import time
 
+import hypothesis
 import pytest
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("autocron", deadline=None)
+hypothesis.settings.load_profile("autocron")
 
 pytest_plugins = ["pytester"]
 
