@@ -165,3 +165,9 @@ def shout(text):
     print("printed", text, file=sys.stderr)
     logging.basicConfig()
     logging.warning("logged %s", text)
+
+
+@autocron.delay
+def echo(value):
+    """A job that gives back what it got."""
+    return value

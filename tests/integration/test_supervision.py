@@ -304,3 +304,48 @@ def test_a_worker_that_cannot_live_is_not_restarted_in_a_storm(world: World) -> 
     assert application.do("until_ready(add(1, 2))") == 3
     # Two at once, then pauses that double: a storm would have had dozens.
     assert len(world.notes()) <= 2
+
+
+def test_much_at_once_in_both_directions(world: World) -> None:
+    """Design 7: 5 MB both ways on a channel deadlock naive writers; here nobody waits for a slow peer."""
+    application = world.application(workers=2)
+    application.do("texts = [str(number) * 5_000_000 for number in range(4)]")
+    application.do("results = [echo(text) for text in texts]")
+    assert application.do("[until_ready(result) == text for result, text in zip(results, texts)]") == [True] * 4
+
+
+def test_a_stopped_monitor_blocks_no_caller(world: World) -> None:
+    """Design 2: registrations wait in the registrar while the monitor is stopped, and none is lost."""
+    application = world.application()
+    assert application.do("until_ready(add(1, 2))") == 3
+    monitor = world.monitor()
+    monitor.send(signal.SIGSTOP)
+    application.do("results = [add(number, 1) for number in range(20_000)]")  # more than the link takes
+    monitor.send(signal.SIGCONT)
+    assert application.do("until_ready(results[-1])") == 20_000
+    assert application.do("[until_ready(results[number]) for number in (0, 5000, 19_998)]") == [1, 5001, 19_999]
+    assert world.monitor() == monitor
+
+
+def test_a_stopped_worker_goes_with_the_application(world: World) -> None:
+    """Contract 6: whatever state a worker is in, it does not outlive the application."""
+    world.configure(grace_s=0.3)
+    application = world.application(workers=2)
+    eventually(lambda: len(world.workers()) == 2)
+    for each in world.workers():
+        each.send(signal.SIGSTOP)
+    application.signal(signal.SIGKILL)
+    application.wait()
+    world.await_empty()
+
+
+def test_a_stopped_monitor_ends_when_it_is_continued(world: World) -> None:
+    """Contract 6: a monitor that was stopped when the application ended notices it afterwards."""
+    application = world.application()
+    world.worker()
+    monitor = world.monitor()
+    monitor.send(signal.SIGSTOP)
+    application.signal(signal.SIGKILL)
+    application.wait()
+    monitor.send(signal.SIGCONT)
+    world.await_empty()
