@@ -34,7 +34,7 @@ class Soak:
     def __init__(self, world: World, arguments: argparse.Namespace) -> None:
         self.world = world
         self.chaos = Chaos(world)
-        world.configure(blocking=False, max_deaths=1000, workers=arguments.workers)
+        world.configure(blocking=False, max_deaths=1000, workers=arguments.workers, ttl_s=7 * 86400.0)
         self.arguments = arguments
         self.dice = random.Random(arguments.seed)
         self.killed: Counter[str] = Counter()
