@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .simulation.fixtures import MARKER as SIMULATION_MARKER
+from .simulation.fixtures import add_options, autocron_sim, pytest_pyfunc_call
+
 if TYPE_CHECKING:
     from .clock import FakeClock
     from .engine import FakeEngine
@@ -18,11 +21,14 @@ MARKER = (
 OPTIONS = ("mode", "start", "tz", "freeze", "seed", "workers", "strict")
 GUARD = pytest.StashKey["FakeEngine"]()
 
+__all__ = ["autocron_sim", "pytest_pyfunc_call"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options and ini options."""
     group = parser.getgroup("autocron")
     group.addoption("--autocron-seed", type=int, default=0, help="seed of the identifiers that fake engines draw")
+    add_options(group)
     parser.addini("autocron_mode", "mode of fake engines: queued, inline or off", default="queued")
     parser.addini("autocron_strict", "jobs that still wait at the end of a test are an error", "bool", default=False)
     parser.addini("autocron_freeze", "moving the clock may start a freezer", "bool", default=True)
@@ -32,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker; with the guard, nothing real is started from here on, during collection too."""
     config.addinivalue_line("markers", MARKER)
+    config.addinivalue_line("markers", SIMULATION_MARKER)
     if config.getini("autocron_guard"):
         from .engine import FakeEngine  # noqa: PLC0415 - the plugin loads nothing until it is used
 

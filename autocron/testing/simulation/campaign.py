@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from .faults import KINDS, POINTS, REFUSALS, STORE_LABELS, possible
-from .run import Verdict, run
+from .run import OWN, Tale, Verdict, run
 from .shrink import shrink
 from .switcher import Switcher
 from .tape import Entry, Numbers, numbers_of, save
@@ -117,19 +117,19 @@ def campaign(seeds: range, processes: int = 0) -> Iterator[Account]:
             yield total
 
 
-def shrunk(seed: int, switcher: Switcher, numbers: Numbers | None = None) -> Verdict:
+def shrunk(seed: int, switcher: Switcher, numbers: Numbers | None = None, tale: Tale = OWN) -> Verdict:
     """The shortest run found that breaks the same promise as this seed, or this tape, does."""
-    verdict = run(seed, numbers, switcher=switcher)
+    verdict = run(seed, numbers, switcher=switcher, tale=tale)
     if verdict.failure is None:
         return verdict
     promise = verdict.failure.promise
 
     def fails(candidate: Numbers) -> bool:
-        failure = run(seed, candidate, switcher=switcher).failure
+        failure = run(seed, candidate, switcher=switcher, tale=tale).failure
         return failure is not None and failure.promise == promise
 
     entries = [Entry(label, nth, value) for label, row in verdict.numbers.items() for nth, value in row.items()]
-    return run(seed, numbers_of(shrink(entries, fails)), switcher=switcher)
+    return run(seed, numbers_of(shrink(entries, fails)), switcher=switcher, tale=tale)
 
 
 def write(verdict: Verdict, directory: Path = DIRECTORY) -> Path:

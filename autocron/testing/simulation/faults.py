@@ -76,6 +76,7 @@ class Swarm:
     aim_rate: float = 0.0
     switch_rate: float = 1.0
     partial_rate: float = 0.0
+    victims: tuple[str, ...] = ("app", "monitor", "worker")
     favoured: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     @classmethod
@@ -136,7 +137,7 @@ class Faults:
 
     def strike(self, actor: Actor, point: str) -> None:
         process = actor.process
-        if not self.active or process.kind == "operator":
+        if not self.active or process.kind not in self.swarm.victims:
             return
         swarm, tape = self.swarm, self.machine.tape
         if self.struck >= swarm.most:
@@ -164,7 +165,7 @@ class Faults:
             self._tell(f"the wall clock is set by {seconds:+} s {at}")
             machine.step_wall(seconds)
         elif kind in (KILL, TERMINATE):
-            others = [each for each in machine.living() if each.kind != "operator"]
+            others = [each for each in machine.living() if each.kind in self.swarm.victims]
             other = others[tape.draw("victim", len(others))]
             if kind == TERMINATE and other.kind != "app":
                 self._tell(f"{other.name} is asked to stop {at}")

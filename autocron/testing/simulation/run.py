@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, Final, Protocol
 
 from .disk import Disk
 from .faults import Faults, Swarm
@@ -17,6 +17,7 @@ from .invariants import Witness
 from .machine import Machine, Violation
 from .model import Model
 from .program import Program
+from .roles import Roles
 from .scenario import Scenario
 from .switcher import Switcher
 from .tape import Numbers, Tape
@@ -46,10 +47,40 @@ class Verdict:
         return digest.hexdigest()
 
 
-def run(seed: int, numbers: Mapping[str, Mapping[int, int]] | None = None, *, switcher: Switcher) -> Verdict:
+class Story(Protocol):
+    """What is simulated: who starts what, and what must hold in the end."""
+
+    roles: Roles
+
+    def operate(self) -> None: ...
+
+
+class Tale(Protocol):
+    """Makes the story of a run."""
+
+    def swarm(self, random: Random) -> Swarm: ...
+    def story(self, machine: Machine, disk: Disk, faults: Faults, witness: Witness) -> Story: ...
+
+
+class OwnTale:
+    """Our own program, with every fault there is."""
+
+    def swarm(self, random: Random) -> Swarm:
+        return Swarm.of(random)
+
+    def story(self, machine: Machine, disk: Disk, faults: Faults, witness: Witness) -> Story:
+        return Scenario(machine, disk, faults, witness, Program(machine))
+
+
+OWN: Final = OwnTale()
+
+
+def run(
+    seed: int, numbers: Mapping[str, Mapping[int, int]] | None = None, *, switcher: Switcher, tale: Tale = OWN
+) -> Verdict:
     """Simulate this seed; or, with the numbers of a tape, that run again."""
     tape = Tape(Random(f"autocron {seed}")) if numbers is None else Tape(None, numbers)
-    swarm = Swarm.of(Random(f"swarm {seed}"))
+    swarm = tale.swarm(Random(f"swarm {seed}"))
     tape.favoured = swarm.favoured
     machine = Machine(str(seed), tape, switcher)
     machine.switch_rate, machine.partial_rate = swarm.switch_rate, swarm.partial_rate
@@ -59,12 +90,11 @@ def run(seed: int, numbers: Mapping[str, Mapping[int, int]] | None = None, *, sw
     model = Model()
     witness = Witness(machine, disk, model)
     machine.witness, machine.chance = witness, faults
-    program = Program(machine)
-    scenario = Scenario(machine, disk, faults, witness, program)
+    story = tale.story(machine, disk, faults, witness)
     failure = None
-    with logged(machine), scenario.roles.in_force():
+    with logged(machine), story.roles.in_force():
         try:
-            machine.run(machine.process("operator"), scenario.operate)
+            machine.run(machine.process("operator"), story.operate)
         except Violation as violation:
             failure = violation
         finally:
