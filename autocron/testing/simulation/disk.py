@@ -50,6 +50,7 @@ class Disk:
     def __init__(self, *, keeps_states: bool) -> None:
         self.store = SQLiteStore(":memory:")
         self.written: Callable[[Process, str], None] = lambda process, method: None
+        self.added: Callable[[Process, list[bytes]], None] = lambda process, ids: None
         self.lost: Callable[[], None] = lambda: None
         self.writes = 0
         self.synced = 0  # how many writes survive a power cut
@@ -108,14 +109,17 @@ class GatedStore:
     what it has written.
     """
 
-    written = 0  # in memory there is nothing to tidy
-
     def __init__(self, disk: Disk, process: Process, trouble: Trouble, path: str) -> None:
         self._disk = disk
         self._process = process
         self._trouble = trouble
         self._path = path
         self._enter("open")
+
+    @property
+    def written(self) -> int:
+        """Grows with each write, as the housekeeping wants to know."""
+        return self._disk.writes
 
     @property
     def pickle_allowed(self) -> bool:
@@ -135,6 +139,8 @@ class GatedStore:
             self._enter(name)
             before = self._disk.db.total_changes
             result = method(*args, **kwargs)
+            if name == "add":
+                self._disk.added(self._process, [job.id for job in args[0]])
             if self._disk.db.total_changes != before:
                 self._disk.wrote(self._process, name)
             return result

@@ -35,7 +35,10 @@ TROUBLES_S: Final = (0.0, 0.5, 3.0, 12.0)
 BOOTS_S: Final = (0.05, 0.0, 0.5, 4.0)
 STORE_LABELS: Final = tuple(
     sorted(
-        {f"monitor.{each}" for each in ("open", "rescue", "add", "sync", "claim", "settle", "release", "fire", "prune")}
+        {
+            f"monitor.{each}"
+            for each in ("open", "rescue", "add", "sync", "claim", "settle", "release", "fire", "prune", "tidy")
+        }
     )
 )
 SIDES: Final = ("before", "after")
@@ -71,7 +74,7 @@ class Swarm:
     refusal_rate: float = 0.0
     spawn_rate: float = 0.0
     most: int = 0  # faults in this run
-    aim: str = ""  # a point, or "disk <label>"
+    aim: str = ""  # a label, or "disk <label>"
     aim_kind: int = 0
     aim_rate: float = 0.0
     switch_rate: float = 1.0
@@ -94,20 +97,22 @@ class Swarm:
             switch_rate=random.choice((0.02, 0.1, 0.3, 1.0)),
             partial_rate=random.choice((0.0, 0.0, 0.1, 0.4)),
         )
-        if random.random() < 0.7:
+        if random.random() < 0.9:
             swarm._take_aim(random)
         return swarm
 
     def _take_aim(self, random: Random) -> None:
-        """One fault at one point, again and again; half of the time at a point that few runs come to."""
+        """One fault at one point, again and again; often at a point that few runs come to."""
         self.aim_rate = random.choice((0.05, 0.3, 0.8))
-        label = random.choice((*LABELS_IN_ORDER, *tuple(ROADS) * 5))
+        label = random.choice((*LABELS_IN_ORDER, *tuple(ROADS) * 3, *("app.fallback",) * 3))
         self.favoured = ROADS.get(label, {})
-        self.most = max(self.most, 12 if "app.fallback" in label else 1)
+        self.most = max(self.most, 12 if label == "app.fallback" else 2)
         if random.random() < 0.8:
-            self.aim, self.aim_kind = f"{label}.{random.choice(SIDES)}", random.choice(tuple(KINDS))
+            self.aim, self.aim_kind = label, random.choice(tuple(KINDS))
         else:
-            label = label if label in ROADS and label != "monitor.drain" else random.choice(STORE_LABELS)
+            if label not in (*STORE_LABELS, "app.fallback"):
+                label = random.choice(STORE_LABELS)
+                self.favoured = ROADS.get(label, {})
             self.aim, self.aim_kind = f"disk {label}", random.choice(possible(label))
 
 
@@ -142,7 +147,7 @@ class Faults:
         swarm, tape = self.swarm, self.machine.tape
         if self.struck >= swarm.most:
             kind = tape.draw(point, 9, 0.0)
-        elif point == swarm.aim:
+        elif point.rpartition(".")[0] == swarm.aim:
             kind = tape.draw(point, 9, swarm.aim_rate, (swarm.aim_kind,))
         else:
             kind = tape.draw(point, 9, swarm.rate, swarm.kinds)

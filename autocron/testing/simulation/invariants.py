@@ -41,6 +41,7 @@ class Witness:
         self._fallback: dict[int, list[bytes]] = {}
         model.tell = lambda what: machine.note("store", what)
         disk.written = self.written
+        disk.added = self.added
         disk.lost = self.power_cut
 
     # -- what is said ----------------------------------------------------------------------------------------
@@ -89,12 +90,15 @@ class Witness:
         new = self.model.became(rows, self.latest_wall)
         for id in new:
             self._first_write[id] = self.disk.writes
-        if process.kind == "app" and method == "add":
-            self._fallback.setdefault(process.pid, []).extend(new)
-            self.model.sometimes["without a monitor, the application writes itself"] += 1
         self.states.add(self.state())
         if method == "rescue":
             self.model.sometimes["a monitor takes back what its predecessor had claimed"] += 1
+
+    def added(self, process: Process, ids: list[bytes]) -> None:
+        """A process has brought jobs, some of which may have been there."""
+        if process.kind == "app":
+            self._fallback.setdefault(process.pid, []).extend(ids)
+            self.model.sometimes["without a monitor, the application writes itself"] += 1
 
     # -- what is done ----------------------------------------------------------------------------------------
 
@@ -175,6 +179,8 @@ class Witness:
         found = []
         for each in self.machine.living("worker"):
             parent = each.parent
+            if each.role is None:
+                continue  # it has not begun; when it does, it looks for its parent first
             if parent is not None and parent.died is not None and now > max(parent.died, each.born) + ORPHAN_S:
                 found.append(f"{each.name} has outlived {parent.name}")
         for each in self.machine.living("monitor"):

@@ -115,7 +115,7 @@ class Process:
         self.engines: list[Any] = []  # what `autocron.engine.current` sees in this process
         self.listener: Listener | None = None
         self.on_exit: list[Callable[[], None]] = []
-        self.code = 0  # of its exit
+        self.ended_well = False
 
 
 class Machine:
@@ -317,6 +317,7 @@ class Machine:
             return
         process.alive = False
         process.died = self.clock.monotonic()
+        process.ended_well = not signal and code == 0
         self.note(process.name, f"is killed by signal {signal}" if signal else f"exits with {code}")
         self.witness.died(process)
         for end in process.ends:

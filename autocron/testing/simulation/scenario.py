@@ -45,7 +45,6 @@ class Scenario:
         self.leaving = False
         self.busy: set[int] = set()  # applications whose script still goes
         self.accepted: dict[bytes, Process] = {}
-        self.clean: set[int] = set()  # applications that have ended in good order
         self._numbers = itertools.count(1)
         program.register = self.register
         self.model.expected = self._wrong_with
@@ -216,7 +215,6 @@ class Scenario:
         if how == 0:
             engine.stop()
             self._forget_unsafe(process)
-        self.clean.add(process.pid)
 
     # -- all must get well -----------------------------------------------------------------------------------
 
@@ -244,7 +242,7 @@ class Scenario:
         return [
             id
             for id, process in self.accepted.items()
-            if not self.faults.power_cut and (process.alive or (process.pid in self.clean and not self.faults.refused))
+            if not self.faults.power_cut and (process.alive or (process.ended_well and not self.faults.refused))
         ]
 
     def _what_is_left(self) -> list[str]:
@@ -292,7 +290,8 @@ class Scenario:
         following = self.disk.store.next_prune()
         if following is not None and following < self.machine.clock.time() + QUIET_S:
             return
-        self.machine.sleep(1.0)  # what has just been resumed says so
+        # What has just been resumed says so; what the disk refused is tried again.
+        self.machine.sleep(PRUNED_S if self.faults.refused else 1.0)
         events, writes = self.machine.events, self.disk.writes
         self.machine.sleep(QUIET_S)
         if self.machine.events - events > 1 or self.disk.writes != writes:
