@@ -220,8 +220,9 @@ class Registrar:
         self._questions.extend(body for body in list(self._asked.values()) if body not in self._questions)
 
     def _lose_link(self) -> None:
-        assert self.link is not None
         with self._mutex:  # a caller may be just sending
+            if self.link is None:
+                return  # another thread has just stopped this registrar
             self.link.close()
             self.link = None
             self._lost_at = self.interface.clock.monotonic()

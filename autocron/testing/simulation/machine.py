@@ -25,8 +25,8 @@ from .wires import End, Listener, Mutex
 START: Final = 1_800_000_000.0  # the wall clock of every run begins here
 EVENT_S: Final = 0.00001  # nothing takes no time
 SLACK_S: Final = 0.00002  # the clock jumps a little beyond a deadline: floats are not exact
-MOST_EVENTS: Final = 60_000
-PATIENCE_S: Final = 60.0  # of real time, for one run: an actor that blocks on anything but the baton never comes back
+MOST_EVENTS: Final = 30_000
+PATIENCE_S: Final = 20.0  # of real time without an event: an actor that blocks on anything but the baton
 SIGKILL: Final = 9
 
 
@@ -156,9 +156,13 @@ class Machine:
         self.start(first, "main", ending)
         self.running = self._actors[0]
         strand = self._next()
-        if not self._switcher.resume(strand, PATIENCE_S):
-            faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
-            raise RuntimeError(f"{self.running.name} blocks on something that the simulator does not know; see stderr")
+        is_home = self._switcher.resume(strand, PATIENCE_S)
+        while not is_home:
+            seen = self.events
+            is_home = self._switcher.await_home(PATIENCE_S)
+            if not is_home and self.events == seen:
+                faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
+                raise RuntimeError(f"{self.running.name} blocks on something that the simulator does not know")
         if self.failure is not None:
             raise self.failure
 

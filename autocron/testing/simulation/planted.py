@@ -77,6 +77,7 @@ def _original(owner: Any, name: str) -> Callable[..., Any]:
 _send_group = _original(Registrar, "_send_group")
 _register = _original(Dispatcher, "register")
 _settle = _original(Dispatcher, "settle")
+_until = _original(Registrar, "_until")
 _receive = _original(Registrar, "receive")
 _add = _original(Registrar, "add")
 
@@ -94,9 +95,13 @@ def acknowledged_before_commit(self: Dispatcher, channel: Any, group: int, again
     _register(self, channel, group, again, rows)
 
 
-@_method(Dispatcher, "register", "what may have run before is dispatched at once when it is registered again")
-def repeated_as_new(self: Dispatcher, channel: Any, group: int, again: bool, rows: list[Any]) -> None:
-    _register(self, channel, group, False, rows)
+_store_add = _original(SQLiteStore, "add")
+
+
+@_method(SQLiteStore, "add", "the store says of all jobs that they are new, and they are dispatched")
+def all_taken_as_new(self: SQLiteStore, jobs: Any, *, token: int) -> Any:
+    _store_add(self, jobs, token=token)
+    return jobs
 
 
 @_method(Registrar, "_lose_link", "what was sent and not acknowledged is forgotten with the link")
@@ -110,11 +115,10 @@ def lost_with_the_link(self: Registrar) -> None:
 
 
 @_method(Registrar, "_until", "an acknowledgement lets the registrar forget when to send the refused ones again")
-def refused_and_forgotten(self: Registrar) -> float | None:
-    if self.link is not None and not (self.trouble and self._returned):
+def refused_and_forgotten(self: Registrar, *more: Any) -> float | None:
+    if self.link is not None and self.trouble is None and not self._streaming:
         return None
-    now = self.interface.clock.monotonic()
-    return self.interface.clock.time() + max(0.0, self._retry_at - now)
+    return _until(self, *more)  # type: ignore[no-any-return]
 
 
 @_method(Registrar, "receive", "a refusal is taken for an acknowledgement")

@@ -49,6 +49,10 @@ class Switcher:
         strand.baton.release()
         return current.baton.acquire(timeout=patience_s)
 
+    def await_home(self, patience_s: float) -> bool:
+        """Wait on, in the caller's own thread, for the baton to come back."""
+        return self.home.baton.acquire(timeout=patience_s)
+
     def close(self) -> None:
         """End the threads that wait for a body."""
         while self._idle:
