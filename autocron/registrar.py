@@ -227,6 +227,7 @@ class Registrar:
             self.link = None
             self._lost_at = self.interface.clock.monotonic()
             self._retry_at = 0.0
+            self._streaming = False  # there is nobody to look at every millisecond
             for group in self._unacknowledged.values():
                 self._returned.extend(group)
             self._unacknowledged.clear()

@@ -11,7 +11,7 @@ from .planted import BUGS, Bug
 from .run import run
 from .switcher import Switcher
 
-MOST_SEEDS: Final = 3000
+MOST_SEEDS: Final = 1500
 
 
 class Found(NamedTuple):

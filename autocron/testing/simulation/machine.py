@@ -25,7 +25,7 @@ from .wires import End, Listener, Mutex
 START: Final = 1_800_000_000.0  # the wall clock of every run begins here
 EVENT_S: Final = 0.00001  # nothing takes no time
 SLACK_S: Final = 0.00002  # the clock jumps a little beyond a deadline: floats are not exact
-MOST_EVENTS: Final = 30_000
+MOST_EVENTS: Final = 20_000
 PATIENCE_S: Final = 20.0  # of real time without an event: an actor that blocks on anything but the baton
 SIGKILL: Final = 9
 

@@ -22,7 +22,7 @@ from .view import ADDRESS
 LENGTHS_S: Final = (3.0, 15.0, 60.0, 200.0)
 DELAYS_S: Final = (0.0, 0.0, 0.0, 0.7, 8.0, 65.0)
 PAUSES_S: Final = (0.0, 0.001, 0.02, 0.4, 2.0, 9.0)
-SAFETY_EVENTS: Final = 12_000
+SAFETY_EVENTS: Final = 6_000
 RECOVERY_S: Final = 400.0  # the longest backoffs of registrar and pool, one after the other, and some work
 QUIET_S: Final = 300.0
 HORIZON_S: Final = 8000.0  # nothing is due later, even if the clock was set back twice

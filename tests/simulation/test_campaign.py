@@ -15,7 +15,7 @@ from autocron.testing.simulation.run import run
 from autocron.testing.simulation.switcher import Switcher
 
 RUNS = 1000
-PART = 25  # so that several processes share them evenly
+PART = 10  # so that several processes share them evenly
 
 
 @pytest.fixture(name="switcher")
