@@ -290,8 +290,8 @@ class Scenario:
         following = self.disk.store.next_prune()
         if following is not None and following < self.machine.clock.time() + QUIET_S:
             return
-        # What has just been resumed says so; what the disk refused is tried again.
-        self.machine.sleep(PRUNED_S if self.faults.refused else 1.0)
+        # What has just been resumed says so, what the disk refused is tried again, and the store is tidied.
+        self.machine.sleep(PRUNED_S)
         events, writes = self.machine.events, self.disk.writes
         self.machine.sleep(QUIET_S)
         if self.machine.events - events > 1 or self.disk.writes != writes:

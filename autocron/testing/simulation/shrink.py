@@ -13,7 +13,7 @@ from .tape import Entry, Numbers, numbers_of
 
 Fails = Callable[[Numbers], bool]
 
-MOST_TRIES: Final = 250
+MOST_TRIES: Final = 120
 
 
 def shrink(entries: Sequence[Entry], fails: Fails, most_tries: int = MOST_TRIES) -> list[Entry]:

@@ -116,12 +116,13 @@ class UserStory:
         self.faults = faults
         self.model = witness.model
         self.roles = Roles(machine, disk, faults, UserCode(machine))
+        self.application: Process
         self.is_through = False
 
     def operate(self) -> None:
         for each in self.told._setups:
             each()
-        self.roles.application(self._script)
+        self.application = self.roles.application(self._script)
         end = self.machine.clock.monotonic() + SHAKE_S
         while self.machine.clock.monotonic() < end and not (self.is_through and not self._left()):
             self.machine.sleep(SMALLEST_STEP_S)
@@ -144,7 +145,9 @@ class UserStory:
         self.machine.block(lambda: False)
 
     def _left(self) -> list[str]:
-        return self.model.unsettled((), self.machine.clock.time())
+        registrar = self.application.role._registrar
+        on_the_way = [] if registrar is not None and registrar.is_idle() else ["registrations are on their way"]
+        return on_the_way + self.model.unsettled((), self.machine.clock.time())
 
     def _await_all(self) -> None:
         clock = self.machine.clock
