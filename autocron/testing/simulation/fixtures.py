@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Final, cast
 
 import pytest
 
-from ...registry import registry
-
 if TYPE_CHECKING:
     from .user import Simulation
 
@@ -24,6 +22,7 @@ def add_options(group: pytest.OptionGroup) -> None:
 @pytest.fixture
 def autocron_sim(request: pytest.FixtureRequest) -> Iterator[Simulation]:
     """Tasks under crashes: say what is run and what must hold; many runs are simulated when the test has returned."""
+    from ...registry import registry  # noqa: PLC0415
     from .user import of_markers  # noqa: PLC0415
 
     before = dict(registry.tasks), dict(registry.entries), dict(registry.decorated)

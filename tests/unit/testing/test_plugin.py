@@ -179,10 +179,11 @@ def test_loading_the_plugin_loads_nothing_of_the_engine() -> None:
 
     from autocron import testing
     from autocron.testing import plugin
+    from autocron.testing.simulation import fixtures
 
-    for module in (plugin, testing):
+    for module in (plugin, testing, fixtures):
         tree = ast.parse(Path(module.__file__ or "").read_text())
         loaded = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
-        assert loaded <= {"__future__", "collections.abc", "typing"}, module
+        assert loaded <= {"__future__", "collections.abc", "typing", "simulation.fixtures"}, module
     with pytest.raises(AttributeError, match=r"public names are: .*run_pending"):
         testing.run_pendin  # noqa: B018
