@@ -80,7 +80,8 @@ class SocketChannel:
                 self._flush()
 
     def backlog(self) -> int:
-        return len(self._outgoing)
+        # What was sent into a descriptor that is not ours any more is never taken, and somebody must hear of it.
+        return len(self._outgoing) or int(not self.is_ours())
 
     def flush(self) -> None:
         """Send what the peer takes of what is left."""

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from harness import Chaos, measured, strike
-from processes import Application, World
+from processes import Application, World, eventually
 
 ROUNDS = 12
 PAIRS = [
@@ -62,7 +62,7 @@ def test_several_at_once(world: World, whom: tuple[str, ...]) -> None:
     chaos = Chaos(world)
     application = start(chaos, "load")
     application.do("load.at_once('first') and None")
-    targets = [chaos.of_role(role, application)[0] for role in whom]
+    targets = [eventually(lambda role=role: chaos.of_role(role, application))[0] for role in whom]
     if "application" in whom:
         with measured(world, "+".join(whom), "KILL"):
             strike("KILL", targets)
