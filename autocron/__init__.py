@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .engine import stop as stop
     from .errors import AutocronError as AutocronError
     from .errors import CrontabError as CrontabError
+    from .errors import MonitorError as MonitorError
     from .errors import PayloadError as PayloadError
     from .errors import StoreError as StoreError
     from .errors import StoreFull as StoreFull
@@ -44,6 +45,7 @@ _WHERE = {
     "stop": "engine",
     "AutocronError": "errors",
     "CrontabError": "errors",
+    "MonitorError": "errors",
     "PayloadError": "errors",
     "StoreError": "errors",
     "StoreFull": "errors",

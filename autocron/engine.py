@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from . import messages, payload
-from .errors import AutocronError, StoreError, TaskError
+from .errors import AutocronError, MonitorError, StoreError, TaskError
 from .guest import Guest
 from .interface import Body, Channel, Clock, Closed, Interface, Message
 from .job import Entry, Job, Status, Stored
@@ -69,7 +69,8 @@ class Engine:
 
         True if this call started the monitor; False if another process has it already, if autocron is switched
         off in the database, or if this is a worker. ValueError or TypeError for unusable arguments,
-        FileNotFoundError for a missing directory, StoreError for a database that cannot be used.
+        FileNotFoundError for a missing directory, StoreError for a database that cannot be used,
+        MonitorError if no monitor can be started.
         """
         _check_workers(workers)
         if self._is_worker:
@@ -311,7 +312,7 @@ class Engine:
                 spawned = link is None
                 if link is None:
                     if spawns == SPAWNS:
-                        raise StoreError(address, "its monitor ends at once; see its messages on stderr")
+                        raise MonitorError(f"the monitor of {address} ends at once; see its messages on stderr")
                     spawns += 1
                     spec = {"log_level": logging.getLogger("autocron").getEffectiveLevel(), "create": create}
                     link = interface.call(APP_SPAWN, interface.spawner.spawn, "monitor", address, spec)

@@ -19,6 +19,10 @@ class TaskError(AutocronError, TypeError):
     """A function that cannot be a task: a lambda, a nested function, one of an interactive session."""
 
 
+class MonitorError(AutocronError):
+    """No monitor can be started; its messages on stderr say why. What is registered meanwhile is not lost."""
+
+
 class StoreError(AutocronError):
     """The database cannot be used; `path` and `reason` say which and why."""
 

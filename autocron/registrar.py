@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from . import messages
-from .errors import AutocronError, StoreBusy, StoreError, StoreFull
+from .errors import AutocronError, MonitorError, StoreBusy, StoreError, StoreFull
 from .interface import Background, Body, Channel, Closed, Interface, Message, Source
 from .job import Entry, Job
 from .labels import APP_FALLBACK, APP_REGISTER
@@ -205,7 +205,7 @@ class Registrar:
             self.link = self._relink()
         except StoreError as error:
             self._note(error)
-        except OSError as error:
+        except (OSError, MonitorError) as error:  # the store may be well: what is registered waits, or goes there
             logger.error("cannot start a monitor for %s: %s", self.address, error)
         if self.link is None:
             if now - self._lost_at >= FALLBACK_AFTER_S:

@@ -48,8 +48,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_a_strike_at_every_point(world: World, case: Case) -> None:
     """Design 1: whatever is struck, wherever: what was acknowledged is done, and the tree is empty at the end."""
     chaos = Chaos(world)
-    if case.point.startswith("app.fallback"):
-        world.configure(blocking=False)  # in blocking mode the caller would be told, and nothing would wait
     application = chaos.application(f"{case.point}=stop")
     application.tell("load.start_and_register('load', 12)")
     held = chaos.watch(lambda: "registered load" in world.notes() and not chaos.unfinished())

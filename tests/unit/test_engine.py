@@ -13,7 +13,7 @@ from small import Small
 import autocron
 from autocron import engine, messages
 from autocron.engine import Engine, current
-from autocron.errors import AutocronError, PayloadError, StoreError, TaskError
+from autocron.errors import AutocronError, MonitorError, PayloadError, TaskError
 from autocron.job import Status
 from autocron.registrar import Registrar
 from autocron.registry import registry
@@ -120,7 +120,7 @@ def test_a_monitor_that_ends_at_once_is_not_started_for_ever(monkeypatch: pytest
         return ours
 
     monkeypatch.setattr(View, "spawn", dying)
-    with pytest.raises(StoreError, match="its monitor ends at once; see its messages on stderr"):
+    with pytest.raises(MonitorError, match=r"the monitor of app\.db ends at once; see its messages on stderr"):
         small.engine.start("app.db")
     assert spawns == ["monitor"] * 3
 

@@ -10,7 +10,7 @@ from small import Link, Small, job_of
 
 import autocron
 from autocron import messages
-from autocron.errors import AutocronError, StoreError, StoreFull
+from autocron.errors import AutocronError, MonitorError, StoreError, StoreFull
 from autocron.interface import Body
 from autocron.job import Job, Status
 from autocron.registrar import GROUP_BYTES, GROUP_JOBS, RETRY_S, WINDOW_JOBS, Registrar
@@ -211,6 +211,22 @@ def test_without_a_monitor_registrations_are_written_after_a_second(alone: Alone
     assert alone.stored() == [1, 2, 3]
     assert alone.registrar.is_idle()
     assert {each.status for each in alone.small.jobs()} == {Status.WAITING}
+
+
+def test_a_monitor_that_ends_at_once_is_no_trouble_of_the_store(alone: Alone) -> None:
+    """design 2: none can be started: registrations wait, and are written after 1 s; the caller is not refused."""
+
+    def relink() -> MemoryChannel | None:
+        raise MonitorError("the monitor ends at once")
+
+    alone.registrar._relink = relink
+    alone.break_link()
+    alone.registrar.step()
+    assert alone.registrar.refusal() is None
+    alone.register(1)
+    alone.small.clock.advance(1.0)
+    alone.registrar.step()
+    assert alone.stored() == [1]
 
 
 def test_what_a_monitor_had_stored_already_is_not_written_twice(alone: Alone) -> None:
