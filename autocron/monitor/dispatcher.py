@@ -103,6 +103,7 @@ class Dispatcher:
         try:
             if waiting:
                 self.interface.call(MONITOR_ADD, self.store.add, waiting, token=0)
+                self._release_strays()
                 self.expect(min(job.due for job in waiting))
             if fresh:
                 new = self.interface.call(MONITOR_ADD, self.store.add, fresh, token=self.token)
@@ -116,6 +117,15 @@ class Dispatcher:
         self._stored += [(group.channel, group.number) for group in self._groups]
         self._groups.clear()
         self._trouble = None
+
+    def _release_strays(self) -> None:
+        """What the store took though it reported an error is claimed by us, and in nobody's hands."""
+        again = {job.id for group in self._groups if group.again for job in group.jobs}
+        if not again:
+            return
+        again -= {job.id for job in self.ready} | {each.id for each in self._outcomes}
+        again -= {id for member in self.pool.members.values() for id in member.inflight}
+        self.interface.call(MONITOR_RELEASE, self.store.release, sorted(again), token=self.token)
 
     def _refuse_waiting(self) -> None:
         """Applications keep what is not stored and send it again; a worker's registrations wait here."""

@@ -200,6 +200,8 @@ class SQLiteStore:
                 db.execute("BEGIN IMMEDIATE")
                 jobs = _absent(db, jobs)
                 _run_each(db, INSERT, [(*job, status, token) for job in jobs])
+        with translated(self.path):
+            self._check()  # again, before anybody is told that they are safe
         return jobs
 
     def claim(self, now: float, limit: int, token: int) -> list[Job]:
@@ -401,7 +403,6 @@ class _Transaction:
                     store._db.execute("ROLLBACK")
             if store._file is not None:
                 store.written += 1
-                store._check()  # again, before anybody is told
 
 
 def _run_each(db: sqlite3.Connection, sql: str, rows: list[tuple[Any, ...]]) -> int:

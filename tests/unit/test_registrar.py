@@ -331,6 +331,30 @@ def test_registering_fails_loudly_while_there_is_no_space_and_works_again_after(
     assert ran == [1, 3]
 
 
+def test_what_the_store_took_though_it_reported_an_error_runs_once(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """design 1: the file lost its name between the commit and the look that follows it; then it is put back."""
+    add = small.store.add
+
+    def add_and_raise(jobs: Any, *, token: int) -> Any:
+        add(jobs, token=token)
+        monkeypatch.setattr(small.store, "add", add)
+        raise StoreError("app.db", "the file was deleted while it was in use")
+
+    monkeypatch.setattr(small.store, "add", add_and_raise)
+    small.call(note.__wrapped__, 1)
+    small.settle()
+    assert ran == []
+    small.clock.advance(2 * RETRY_S)
+    small.registrar.step()
+    small.settle()
+    assert ran == [1]
+    small.registrar._lose_link()  # and sent again by a link that broke while it ran, it does not run again
+    small.settle()
+    assert ran == [1]
+
+
 # -- blocking mode -------------------------------------------------------------------------------------------
 
 
