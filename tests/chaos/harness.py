@@ -129,7 +129,8 @@ class Chaos:
         accepted = self._accepted()
         with closing(sqlite3.connect(self.world.database)) as db:
             assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            statuses = {status for (status,) in db.execute("SELECT DISTINCT status FROM jobs")}
+            # A firing may have come at a full minute just before the end, and waits for the next start.
+            statuses = {status for (status,) in db.execute("SELECT DISTINCT status FROM jobs WHERE entry = ''")}
         assert statuses <= {3, 4}, statuses
         names = accepted.values()
         assert len(set(names)) == len(accepted), "an identifier was given twice"
