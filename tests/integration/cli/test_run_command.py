@@ -37,7 +37,6 @@ def hold(path, done):
 def leave_orphan(path):
     # A grandchild in a session of its own, whose parent is gone at once.
     script = f"echo $$ > {path}.new; mv {path}.new {path}; exec sleep 600"
-    script = f"echo $$ > {path}.new; mv {path}.new {path}; exec sleep 600"
     subprocess.Popen(["sh", "-c", f"setsid sh -c '{script}' &"]).wait()
 
 @autocron.cron("0 3 * * *")
@@ -141,12 +140,15 @@ def test_who_asks_twice_is_obeyed_at_once(tmp_path: Path) -> None:
     os.mkfifo(fifo)
     started = Run(tmp_path)
     document("settings", started.database, "--grace", 60)
-    enqueue(started.database, "hold", str(fifo), str(fifo))
+    enqueue(started.database, "hold", str(fifo), str(tmp_path / "done"))
     writer = os.open(fifo, os.O_WRONLY)
     started.process.send_signal(signal.SIGTERM)
     eventually(lambda: document("info", started.database)["draining"])
-    assert started.end() == -signal.SIGTERM
+    started.process.send_signal(signal.SIGTERM)
+    # Its monitor and the job still write to the same stderr, so only the process is waited for.
+    assert started.process.wait(PATIENCE_S) == -signal.SIGTERM
     os.close(writer)
+    started.wait()
     eventually(lambda: is_gone(started.document["monitor_pid"]))
 
 
