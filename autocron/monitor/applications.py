@@ -111,7 +111,9 @@ class Applications:
     def _answer(self, question: str, argument: Any) -> Any:
         if question == messages.RESULT:
             found = self.store.result(argument)
-            return None if found is None else tuple(found)
+            if found is None or 0 < found.expires <= self.interface.clock.time():
+                return None  # its time is over, though it may not yet be removed
+            return tuple(found)
         if question == messages.RESULTS:
             after, limit = argument
             return self._page(self.store.results(after, limit))

@@ -12,7 +12,8 @@ from ..labels import MONITOR_PRUNE
 logger = logging.getLogger("autocron.monitor.pruner")
 
 BATCH: Final = 1000  # between two batches, jobs are served
-AT_MOST_EVERY_S: Final = 1.0  # results end one by one; they are removed together
+SHARE: Final = 0.05  # of their time to live, results may stay longer: they end one by one and are removed together
+AT_MOST_EVERY_S: Final = 1.0  # however short they live
 RETRY_S: Final = 60.0
 
 
@@ -23,11 +24,13 @@ class Pruner:
         self.interface = interface
         self.store = store
         self.next_at: float | None = store.next_prune()  # wall time
+        self.pause_s = AT_MOST_EVERY_S
 
     def settled(self, now: float, ttl_s: float) -> None:
         """A result has just been stored."""
+        self.pause_s = max(AT_MOST_EVERY_S, ttl_s * SHARE)
         if self.next_at is None:
-            self.next_at = now + ttl_s + AT_MOST_EVERY_S
+            self.next_at = now + ttl_s + self.pause_s
 
     def prune(self, now: float) -> None:
         """Remove what is over, if it is time."""
@@ -41,4 +44,4 @@ class Pruner:
             logger.warning("results cannot be removed: %s", error)
             self.next_at = now + RETRY_S
             return
-        self.next_at = None if following is None else max(following, now) + AT_MOST_EVERY_S
+        self.next_at = None if following is None else max(following, now) + self.pause_s

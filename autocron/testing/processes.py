@@ -80,7 +80,10 @@ class MonitorProcess(Process):
             return True
         if monitor.monotonic_at is not None and monitor.monotonic_at <= self.interface.clock.monotonic():
             return True
-        return any(source.is_due() for source in monitor.sources())  # type: ignore[attr-defined]
+        for source in monitor.sources():  # noqa: SIM110 - at each turn: a generator would cost more than the rest
+            if source.is_due():  # type: ignore[attr-defined]
+                return True
+        return False
 
     def turn(self) -> None:
         if not self.monitor.step():
@@ -126,7 +129,9 @@ class WorkerProcess(Process):
 
     def has_job(self) -> bool:
         """Whether it would run a job, or retire."""
-        return self._answer_at is None and self.worker is not None and self.worker.has_work()
+        return (
+            not self.channel.closed and self._answer_at is None and self.worker is not None and self.worker.has_work()
+        )
 
     def next_job(self) -> Job | None:
         """The job that it would run."""

@@ -58,16 +58,17 @@ class Runner:
             worker = self.world.next_worker()
             if worker is None:
                 return
-            if limit is not None and len(runs) >= limit and worker.next_job() is not None:
-                raise RunawayTasks(_runaway(runs, limit))
-            self._last = None
-            self.clock.look(True)
-            yield worker
-            self.clock.look(False)
-            run = self._last
-            if run is not None:
-                runs.append(run)
-                self._raise(run, raises)
+            while worker.has_job():  # all that it has been given, as a real one does while its monitor is busy
+                if limit is not None and len(runs) >= limit and worker.next_job() is not None:
+                    raise RunawayTasks(_runaway(runs, limit))
+                self._last = None
+                self.clock.look(True)
+                yield worker
+                self.clock.look(False)
+                run = self._last
+                if run is not None:
+                    runs.append(run)
+                    self._raise(run, raises)
 
     def passing(self, runs: list[Run], target: float, limit: int | None, raises: bool) -> Iterator[WorkerProcess]:
         """What falls due until `target`, event by event."""

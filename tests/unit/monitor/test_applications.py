@@ -144,6 +144,19 @@ def test_a_result_is_seen_by_who_asks_as_it_was_when_it_asked(small: Small) -> N
     assert (request, stored[4]) == (5, Status.READY)
 
 
+def test_a_result_is_unavailable_from_the_moment_its_time_is_over(small: Small) -> None:
+    """contract 4: kept for the stored time to live; that it is removed a little later shows nowhere."""
+    result = small.call(note.__wrapped__, "x")
+    small.settle()
+    ended = small.clock.time()
+    small.clock.reach(ended + 1799.0)
+    assert small.ask(messages.RESULT, bytes.fromhex(result.uuid)) is not None
+    small.clock.reach(ended + 1800.0)
+    assert small.ask(messages.RESULT, bytes.fromhex(result.uuid)) is None
+    assert result.is_ready() is False
+    assert result.status == Status.UNAVAILABLE
+
+
 def test_results_come_in_pages_of_a_sane_size(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     """contract 5: all stored results, oldest first, however many and large they are."""
     monkeypatch.setattr("autocron.monitor.applications.PAGE_BYTES", 1000)

@@ -10,10 +10,11 @@ from small import MIDNIGHT, Small, job_of
 from autocron.errors import StoreError
 from autocron.job import Job, Outcome, Status
 from autocron.monitor import pruner
-from autocron.monitor.pruner import AT_MOST_EVERY_S, RETRY_S, Pruner
+from autocron.monitor.pruner import RETRY_S, SHARE, Pruner
 from autocron.testing.memory import MemoryStore
 
 TTL_S = 100.0
+PAUSE_S = TTL_S * SHARE
 
 
 class Bench:
@@ -49,9 +50,9 @@ def test_a_result_is_kept_for_its_time_to_live_and_then_removed(bench: Bench) ->
     """contract 4: kept for the stored time to live and then removed: not before, and soon after."""
     bench.result(1)
     bench.result(2, Status.ERROR)
-    assert bench.pruner.next_at == MIDNIGHT + TTL_S + AT_MOST_EVERY_S
+    assert bench.pruner.next_at == MIDNIGHT + TTL_S + PAUSE_S
     assert bench.at(TTL_S) == [1, 2]
-    assert bench.at(TTL_S + AT_MOST_EVERY_S) == []
+    assert bench.at(TTL_S + PAUSE_S) == []
     assert bench.pruner.next_at is None
 
 
@@ -63,9 +64,9 @@ def test_what_has_not_ended_is_never_removed(bench: Bench) -> None:
 
 
 def test_results_that_end_one_by_one_are_removed_together(bench: Bench) -> None:
-    """design 1.6: quiet: at most once a second."""
+    """design 1.6: quiet: a twentieth of their time to live lies between two removals."""
     for number in range(5):
-        bench.small.clock.reach(MIDNIGHT + number * 0.1)
+        bench.small.clock.reach(MIDNIGHT + number * PAUSE_S / 4)
         bench.result(number + 1)
     wakes = []
     while bench.pruner.next_at is not None:
