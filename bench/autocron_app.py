@@ -74,7 +74,7 @@ def main() -> None:
     """compare.py says what to do."""
     database, what, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     begin = time.perf_counter()
-    autocron.start(database, workers=2)
+    autocron.start(database, workers=count if what == "job" else 2)
     wait_for(noop(0))
     first_s = time.perf_counter() - begin
     time.sleep(1)  # the second worker is up too
