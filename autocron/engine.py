@@ -351,6 +351,7 @@ class Engine:
         self._directory = spec["directory"] = self._directory or spec.get("directory", "")
         spec["log_level"] = logging.getLogger("autocron").getEffectiveLevel()
         spec["guest"] = guest
+        spec["engine"] = self._mark
         return messages.HELLO, messages.PROTOCOL, spec, workers
 
     def _introduce_again(self) -> Body | None:

@@ -169,8 +169,11 @@ class Spawner(Protocol):
     def bell(self) -> Bell:
         """A new bell."""
 
-    def background(self, step: Callable[[], bool]) -> Background | None:
-        """Have `step` called again and again until it returns False; None: this process can have no thread."""
+    def background(self, step: Callable[[], bool], bell: Bell) -> Background | None:
+        """Have `step`, which waits for this bell, called again and again until it returns False.
+
+        None: this process can have no thread.
+        """
 
     def mutex(self) -> AbstractContextManager[object]:
         """A lock for the threads of this process."""

@@ -76,7 +76,7 @@ class Registrar:
         self._leaving = False
         self._questions: deque[Body] = deque()
         self.background: Background = (
-            background or interface.spawner.background(self.step) or InCaller(interface, self.step)
+            background or interface.spawner.background(self.step, self.bell) or InCaller(interface, self.step)
         )
 
     # -- what callers do -------------------------------------------------------------------------------------
@@ -184,8 +184,8 @@ class Registrar:
         for event in self.interface.spawner.wait(sources, self._until(until)):
             if isinstance(event, Message):
                 self.receive(event.body)
-            elif isinstance(event, Closed) and event.channel is self.link:
-                self._lose_link()
+            elif isinstance(event, Closed):
+                self._lose_link(event.channel)
         return not self.stopped
 
     def _until(self, limit: float | None) -> float | None:
@@ -219,11 +219,11 @@ class Registrar:
         self.trouble = None
         self._questions.extend(body for body in list(self._asked.values()) if body not in self._questions)
 
-    def _lose_link(self) -> None:
+    def _lose_link(self, link: Channel) -> None:
         with self._mutex:  # a caller may be just sending
-            if self.link is None:
-                return  # another thread has just stopped this registrar
-            self.link.close()
+            if link is not self.link:
+                return  # it was let go of already
+            link.close()
             self.link = None
             self._lost_at = self.interface.clock.monotonic()
             self._retry_at = 0.0

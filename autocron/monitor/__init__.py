@@ -255,6 +255,9 @@ class Monitor:
         _, protocol, spec, workers = body
         if not self.applications.hello(channel, protocol, spec, workers):
             return
+        for former in self.applications.former(channel):
+            self.applications.gone(former)
+            self.scheduler.forget(former, self.interface.clock.time())
         self._on_level(spec.get("log_level", logging.WARNING))
         if not self.pool.spec:
             logger.info("started for %s", self.address)

@@ -83,6 +83,15 @@ class Applications:
         for each in self.linked.values():
             each.channel.send((messages.CHANGED, changed.as_dict()))
 
+    def former(self, channel: Channel) -> list[Channel]:
+        """Links whose end nobody told: the peer has lost them, yet a sleeping thread of it keeps them open."""
+        engine = self.linked[channel].spec.get("engine")
+        return [
+            each.channel
+            for each in self.linked.values()
+            if engine and each.spec.get("engine") == engine and each.channel is not channel
+        ]
+
     def gone(self, channel: Channel) -> bool:
         """A link has ended; True if it was there."""
         channel.close()

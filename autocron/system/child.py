@@ -110,7 +110,7 @@ def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> No
     spawner.on_fork(in_child)
     for event in already:
         worker.take(event)
-    background = BackgroundThread(hear)
+    background = BackgroundThread(hear, worker.bell)
     registrar = Registrar(interface, address, link=channel, background=background)
     worker.reply = registrar.receive
     engine.bind(interface, address, registrar, pickle_allowed)

@@ -19,7 +19,8 @@ from typing import Any, Final, cast
 from ..interface import Background, Bell, Channel, Closed, Event, Exited, Listener, Message, Source, Stop
 from . import address as addresses
 from . import links, tree
-from .channels import PipeBell, SocketChannel
+from .bell import PipeBell, attending
+from .channels import SocketChannel
 from .frameworks import django_settings, reloader
 from .threads import BackgroundThread, can_have_threads
 from .waiting import Ownable, Pollable, renew, wait
@@ -49,7 +50,7 @@ class Processes:
     in_process = False
 
     def __init__(self) -> None:
-        self._monitors: dict[SocketChannel, int] = {}
+        self._children: set[int] = set()  # monitors we have started and not reaped
         self._dead: set[int] = set()  # monitors that are gone, of whose sessions something may be left to bury
 
     def locate(self, database_file: str | Path) -> str:
@@ -69,9 +70,8 @@ class Processes:
                 start_new_session=True,
                 cwd="/",
             )
-        channel = SocketChannel(ours, pid)
-        self._monitors[channel] = pid
-        return channel
+        self._children.add(pid)
+        return SocketChannel(ours, pid)
 
     def _start(self, command: list[str], role: str, fd: int, address: str, *more: str, **options: Any) -> int:
         # A closed stderr would become the next file that the child opens, and the log would go into that.
@@ -92,7 +92,10 @@ class Processes:
         raise RuntimeError("only a monitor listens")
 
     def connect(self, address: str) -> Channel | None:
-        return links.connect(address)
+        channel = links.connect(address)
+        if channel is not None:
+            self._dead.discard(channel.pid)  # it was only our link that had gone
+        return channel
 
     @contextlib.contextmanager
     def starting(self, address: str) -> Iterator[None]:
@@ -104,9 +107,10 @@ class Processes:
                 os.close(fd)
 
     def wait(self, sources: Sequence[Source], until: float | None) -> list[Event]:
-        events = renew(cast("Sequence[Ownable]", sources))
-        if events is None:
-            events = wait(cast("Sequence[Pollable]", sources), until)
+        with attending(sources):
+            events = renew(cast("Sequence[Ownable]", sources))
+            if events is None:
+                events = wait(cast("Sequence[Pollable]", sources), until)
         for event in events:
             if isinstance(event, Closed):
                 self._mourn(cast("SocketChannel", event.channel))
@@ -116,11 +120,11 @@ class Processes:
 
     def _mourn(self, channel: SocketChannel) -> None:
         """A monitor is gone. As its parent, and as PID 1 of a container, we are the one who has to reap."""
-        pid = self._monitors.pop(channel, 0)
-        if pid:
+        if channel.pid in self._children and channel.is_ours():
             # Our link closes a moment before the process is a zombie, so this blocks for that moment only.
+            self._children.discard(channel.pid)
             with contextlib.suppress(OSError):
-                os.waitpid(pid, 0)
+                os.waitpid(channel.pid, 0)
         if channel.pid:
             self._dead.add(channel.pid)
 
@@ -140,11 +144,11 @@ class Processes:
     def bell(self) -> Bell:
         return PipeBell()
 
-    def background(self, step: Callable[[], bool]) -> Background | None:
+    def background(self, step: Callable[[], bool], bell: Bell) -> Background | None:
         if not can_have_threads():
             return None
         try:
-            return BackgroundThread(step)
+            return BackgroundThread(step, bell)
         except RuntimeError:  # a host without threads, or one that is already ending
             return None
 
@@ -169,7 +173,7 @@ class Processes:
 
     def on_fork(self, callback: Callable[[], None]) -> None:
         def in_child() -> None:
-            self._monitors.clear()
+            self._children.clear()
             self._dead.clear()
             callback()
 

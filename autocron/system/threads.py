@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from ..interface import Bell
+from .bell import PipeBell
 from .clock import SystemClock
 
 logger = logging.getLogger("autocron.system")
@@ -26,15 +28,30 @@ def can_have_threads() -> bool:
 class BackgroundThread:
     """See `autocron.interface.Background`."""
 
-    def __init__(self, step: Callable[[], bool]) -> None:
+    def __init__(self, step: Callable[[], bool], bell: Bell) -> None:
         self._step = step
+        self._bell = bell
         self._gates: deque[threading.Lock] = deque()
         self._stopped = False
-        # A daemon: it must never keep the application from ending.
-        threading.Thread(target=self._run, name="autocron", daemon=True).start()
+        self._generation = 0
+        if isinstance(bell, PipeBell):
+            bell.on_deaf = self._go_on_in_another
+        self._start()
 
-    def _run(self) -> None:
-        while not self._stopped:
+    def _start(self) -> None:
+        # A daemon: it must never keep the application from ending.
+        threading.Thread(target=self._run, args=(self._generation,), name="autocron", daemon=True).start()
+
+    def _go_on_in_another(self) -> None:
+        """The thread sleeps where nothing reaches it. If it is ever woken there, it ends."""
+        self._generation += 1
+        try:
+            self._start()
+        except RuntimeError:  # the host is ending: whoever waits does without
+            self.stop()
+
+    def _run(self, generation: int) -> None:
+        while not self._stopped and generation == self._generation:
             try:
                 going = self._step()
             except Exception:
@@ -44,6 +61,8 @@ class BackgroundThread:
             if not going:
                 self._stopped = True
             self._open_gates()
+        if generation != self._generation:
+            self._bell.ring()  # what woke this thread may have been meant for the other
 
     def _open_gates(self) -> None:
         with contextlib.suppress(IndexError):  # `stop` and the thread may both be at it

@@ -101,7 +101,7 @@ class View:
     def bell(self) -> Bell:
         return MemoryBell()
 
-    def background(self, step: Callable[[], bool]) -> Background | None:
+    def background(self, step: Callable[[], bool], bell: Bell) -> Background | None:
         return InTurns(self.world, step)
 
     def mutex(self) -> AbstractContextManager[object]:

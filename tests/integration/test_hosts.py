@@ -76,27 +76,35 @@ def test_an_application_that_starts_as_a_daemon(world: World) -> None:
     world.await_empty()
 
 
-def test_closing_our_descriptors(world: World) -> None:
+TAKE_OUR_DESCRIPTORS = """
+import os
+talk = int(os.environ["AUTOCRON_TALK"])
+def take(quiet):
+    # At once: the thread that sleeps in poll looks its numbers up when it is woken, and finds these.
+    ours = [int(fd) for fd in os.listdir("/proc/self/fd") if int(fd) > 2 and int(fd) != talk]
+    fresh = [fd for _ in range(10) for fd in (os.pipe() if quiet else [os.open("/dev/null", os.O_RDWR)])]
+    for fd, number in zip(fresh, set(ours) - set(fresh), strict=False):
+        os.dup2(fd, number)
+    return fresh
+"""
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_closing_our_descriptors(world: World, quiet: bool) -> None:
     """Design 7: an application that closes our descriptors and reuses their numbers keeps its own, and goes on."""
     application = world.application()
     assert application.do("until_ready(add(1, 2))") == 3
-    application.do(
-        "import os\n"
-        "talk = int(os.environ['AUTOCRON_TALK'])\n"
-        "ours = [int(fd) for fd in os.listdir('/proc/self/fd') if int(fd) > 2 and int(fd) != talk]\n"
-        "for fd in ours:\n"
-        "    try: os.close(fd)\n"
-        "    except OSError: pass\n"
-        "from autocron.engine import engine\n"
-    )
-    # A thread that sleeps in poll looks its numbers up when it is woken: reused before that, they tell it nothing.
-    eventually(lambda: application.do("engine._registrar.bell.is_ours()"))
-    application.do("pipes = [os.pipe() for _ in range(10)]")
+    monitor = world.monitor()
+    application.do(TAKE_OUR_DESCRIPTORS)
+    application.do(f"fresh = take({quiet})")
     assert application.do("until_ready(add(3, 4))") == 7
-    application.do("[os.write(writer, b'x') for _, writer in pipes]")
-    assert application.do("[os.read(reader, 10) for reader, _ in pipes]") == [b"x"] * 10
-    application.do("autocron.stop()")
-    assert application.do("[os.write(writer, b'y') for _, writer in pipes]") == [1] * 10
+    assert world.monitor() == monitor
+    application.do("taken = [os.fstat(fd) for fd in fresh]; autocron.stop()")
+    assert application.do("[os.fstat(fd) for fd in fresh] == taken") is True
+    if quiet:
+        assert application.do("[os.write(writer, b'y') for writer in fresh[1::2]]") == [1] * 10
+        assert application.do("[os.read(reader, 10) for reader in fresh[::2]]") == [b"y"] * 10
+    world.await_empty(application.identity)
 
 
 def test_sigchld_ignored(world: World) -> None:

@@ -14,7 +14,7 @@ from unittest.mock import patch
 from ... import messages
 from ...engine import Engine
 from ...errors import StoreError
-from ...interface import Closed, Event, Message
+from ...interface import Channel, Closed, Event, Message
 from ...job import Job, Outcome, Stored
 from ...labels import MONITOR_ACKNOWLEDGE
 from ...monitor import Monitor, dispatcher, scheduler
@@ -105,9 +105,10 @@ def all_taken_as_new(self: SQLiteStore, jobs: Any, *, token: int) -> Any:
 
 
 @_method(Registrar, "_lose_link", "what was sent and not acknowledged is forgotten with the link")
-def lost_with_the_link(self: Registrar) -> None:
-    assert self.link is not None
-    self.link.close()
+def lost_with_the_link(self: Registrar, link: Channel) -> None:
+    if link is not self.link:
+        return
+    link.close()
     self.link = None
     self._lost_at = self.interface.clock.monotonic()
     self._retry_at = 0.0

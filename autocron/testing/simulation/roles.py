@@ -96,7 +96,7 @@ class Roles:
 
         for event in already:
             worker.take(event)
-        background = interface.spawner.background(hear)
+        background = interface.spawner.background(hear, worker.bell)
         assert background is not None
         registrar = Registrar(interface, address, link=channel, background=background)
         worker.reply = registrar.receive

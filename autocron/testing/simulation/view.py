@@ -135,7 +135,7 @@ class View:
     def bell(self) -> Bell:
         return wires.Bell(self.process)
 
-    def background(self, step: Callable[[], bool]) -> Background | None:
+    def background(self, step: Callable[[], bool], bell: Bell) -> Background | None:
         return Stepping(self.machine, self.process, step)
 
     def mutex(self) -> AbstractContextManager[object]:

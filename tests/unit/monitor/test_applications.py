@@ -78,6 +78,24 @@ def test_another_application_process_keeps_the_monitor(small: Small) -> None:
     assert not small.world.workers
 
 
+def test_a_process_that_links_anew_has_lost_its_former_link(small: Small) -> None:
+    """contract 6: who closes all descriptors may keep its link open: it counts no more."""
+    entry = ("app:task#0", "app:task", "* * * * *", "", 86400.0, "skip")
+    former, other = small.link(engine=7), small.link(engine=8)
+    former.say(messages.ANNOUNCE, [entry])
+    again = small.link(engine=7)
+    assert former.channel.peer.closed
+    assert not other.channel.peer.closed
+    assert small.monitor.scheduler.keys() == []
+    other.close()
+    small.engine.stop()
+    small.settle()
+    assert small.world.monitors
+    again.close()
+    small.settle()
+    assert not small.world.monitors
+
+
 def test_changed_settings_hold_at_once_and_for_everybody(small: Small) -> None:
     """contract 1: stored settings; a running monitor takes new values at once."""
     links = [small.link(), small.link(guest=True)]

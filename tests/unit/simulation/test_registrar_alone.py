@@ -33,7 +33,7 @@ class Seam:
     def mutex(self) -> Any:
         return nullcontext()
 
-    def background(self, step: Any) -> Any:
+    def background(self, step: Any, bell: Any) -> Any:
         return self
 
     def wait(self, sources: Any, until: float | None) -> list[Any]:

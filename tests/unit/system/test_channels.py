@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from autocron.interface import Body, Closed, Message
-from autocron.system.channels import CHUNK, HEADER, LARGEST_FRAME, PipeBell, SocketChannel
+from autocron.system.channels import CHUNK, HEADER, LARGEST_FRAME, SocketChannel
 
 
 class Ends:
@@ -183,40 +183,3 @@ def test_many_threads_may_speak_at_once(ends: Ends) -> None:
     assert len(heard) == 200
     for name in range(4):
         assert [body[1] for body in heard if body[0] == name] == list(range(50))
-
-
-# -- bells ---------------------------------------------------------------------------------------------------
-
-
-def is_readable(bell: PipeBell) -> bool:
-    poll = select.poll()
-    poll.register(bell.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def test_a_bell_that_is_rung_is_heard_once() -> None:
-    """design 3: makes the current or the next wait return; cheap when repeated."""
-    bell = PipeBell()
-    assert not is_readable(bell)
-    for _ in range(100_000):  # a pipe holds 65,536 bytes
-        bell.ring()
-    assert is_readable(bell)
-    assert list(bell.receive(select.POLLIN)) == []
-    assert not is_readable(bell)
-    bell.ring()
-    assert is_readable(bell)
-    bell.close()
-    bell.close()
-
-
-def test_a_bell_whose_pipe_was_taken_away_gets_another_one() -> None:
-    """design 7: an application closes all descriptors to become a daemon."""
-    bell = PipeBell()
-    os.close(bell._reader)
-    os.close(bell._writer)
-    assert not bell.is_ours()
-    bell.ring()
-    list(bell.disowned())
-    bell.ring()
-    assert is_readable(bell)
-    bell.close()
