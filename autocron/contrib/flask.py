@@ -113,8 +113,10 @@ def _command() -> str:
     """The command of `flask` that is running; empty if none is: then it is a server or a program."""
     if "flask.cli" not in sys.modules:
         return ""
-    click = import_module("click")
-    context = click.get_current_context(silent=True)
-    while context is not None and context.parent is not None and context.parent.parent is not None:
+    context = import_module("click").get_current_context(silent=True)
+    if context is None or not isinstance(context.find_root().command, import_module("flask.cli").FlaskGroup):
+        return ""  # another program may be made with click too
+    while context.parent is not None and context.parent.parent is not None:
         context = context.parent  # flask db upgrade: the command is db
-    return str(context.info_name) if context is not None and context.parent is not None else ""
+    # Without a parent: `flask` loads the application to look for a command there, so it is none of its own.
+    return str(context.info_name)

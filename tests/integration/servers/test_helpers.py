@@ -32,7 +32,9 @@ def create_app():
 
     @app.cli.command()
     def invite():
-        print(greet("invited").uuid)
+        from pathlib import Path
+        children = [each.read_text() for each in Path("/proc/self/task").glob("*/children")]
+        print(greet("invited").uuid, *children)
 
     return app
 """,
@@ -110,6 +112,28 @@ def test_commands_of_flask_only_register(world: World) -> None:
     assert (job.id.hex(), job.status) == (uuid, 1)
     server = site.serve(Cell("", "flask --app shop run", "--port {port}"))
     server.await_text("hello, invited.")
+
+
+def test_a_program_of_its_own_commands_starts(world: World) -> None:
+    """contrib.flask: a server that somebody starts from a click command which is not one of flask's."""
+    serve = """
+import click
+from shop import create_app
+
+@click.group()
+def cli(): ...
+
+@cli.command()
+def serve():
+    from pathlib import Path
+    create_app()
+    print(*[each.read_text() for each in Path("/proc/self/task").glob("*/children")])  # the monitor
+
+cli()
+"""
+    site = Site(world, files={**FLASK, "serve.py": serve})
+    assert len(site.command("python serve.py serve").split()) == 1
+    world.await_empty()
 
 
 def test_tests_of_a_flask_application(world: World) -> None:
