@@ -137,6 +137,7 @@ class Page:
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "COLUMNS": "200",
+            "PYTEST_ADDOPTS": "-p no:hypothesispytest",  # a reader has none, and it takes a second to import
         }
 
     def run(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -19,8 +20,15 @@ OTHERS = [text for text in re.findall(r"^```python\n(.*?)\n", PAGE.read_text(), 
 
 def run(directory: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run it there; the deadline is the last line against something that hangs, also on a busy machine."""
+    environment = {**os.environ, "PYTEST_ADDOPTS": "-p no:hypothesispytest"}  # a reader has none; it is slow to import
     return subprocess.run(
-        [sys.executable, *command], cwd=directory, capture_output=True, text=True, timeout=500, check=False
+        [sys.executable, *command],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
     )
 
 
