@@ -48,6 +48,8 @@ class Engine:
     def __init__(self, interface: Interface | None = None) -> None:
         self._given = interface
         self._interface = interface
+        if interface is not None:
+            interface.spawner.inhabit(interface)
         self._address = ""
         self._registrar: Registrar | None = None
         self._settings = Settings()

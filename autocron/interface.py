@@ -133,6 +133,9 @@ class Spawner(Protocol):
     def in_process(self) -> bool:
         """Whether tasks run in this very process, so that nested functions can be found."""
 
+    def inhabit(self, interface: Interface) -> None:
+        """Told by an application which world this is: processes that live in this very one are given the same."""
+
     def locate(self, database_file: str | Path) -> str:
         """The address of a database: its real path. FileNotFoundError for a missing directory."""
 
@@ -287,7 +290,7 @@ class Random(Protocol):
     def random(self) -> float: ...
 
 
-def _nowhere(point: str) -> None:
+def nowhere(point: str) -> None:
     """Nobody stands at the labels."""
 
 
@@ -299,11 +302,11 @@ class Interface:
     spawner: Spawner
     open_store: Callable[[str], Store]
     random: Random
-    reach: Callable[[str], None] = _nowhere  # called with "<label>.before" and "<label>.after"
+    reach: Callable[[str], None] = nowhere  # called with "<label>.before" and "<label>.after"
 
     def call(self, label: Label, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call into the world at a labelled point."""
-        if self.reach is _nowhere:
+        if self.reach is nowhere:
             return function(*args, **kwargs)
         self.reach(label + ".before")
         result = function(*args, **kwargs)

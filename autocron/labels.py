@@ -38,3 +38,4 @@ WORKER_ANSWER: Final = Label("worker.answer")
 LABELS: Final = frozenset(
     value for name, value in globals().items() if name.startswith(("APP_", "MONITOR_", "WORKER_"))
 )
+POINTS: Final = frozenset(f"{label}.{moment}" for label in LABELS for moment in ("before", "after"))

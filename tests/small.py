@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from autocron.engine import Engine
-from autocron.interface import Body, Store
+from autocron.interface import Body, Interface, Store
 from autocron.job import Job, Selection, Stored
 from autocron.monitor import Monitor
 from autocron.payload import encode_call
@@ -20,7 +20,8 @@ from autocron.registrar import Registrar
 from autocron.result import Result
 from autocron.testing.clock import FakeClock
 from autocron.testing.memory import MemoryStore
-from autocron.testing.world import MemoryChannel, MonitorProcess, WorkerProcess, World
+from autocron.testing.spawner import InProcessSpawner
+from autocron.testing.world import MemoryChannel, MonitorProcess, WorkerProcess
 
 MIDNIGHT = 1_800_057_600.0  # the beginning of a Saturday (2027-01-16), UTC
 
@@ -32,9 +33,9 @@ class Small:
         self.clock = FakeClock(start)
         self.store = MemoryStore()
         self.points: Callable[[str], None] = lambda point: None  # told about each label that is reached
-        self.world = World(self.clock, self.open, random.Random(1), reach=self._reach)
-        self.engine = Engine(self.world.interface())
-        self.world.registrar = lambda: self.engine._registrar
+        self.spawner = InProcessSpawner()
+        self.engine = Engine(Interface(self.clock, self.spawner, self.open, random.Random(1), self._reach))
+        self.world = self.spawner.world
 
     def open(self, address: str) -> Store:
         """What a monitor, or a registrar without one, opens."""

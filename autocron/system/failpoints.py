@@ -24,11 +24,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import AutocronError, StoreBusy, StoreFull
-from ..labels import LABELS
+from ..labels import POINTS
 
 VARIABLE: Final = "AUTOCRON_FAILPOINTS"
 LOG: Final = "AUTOCRON_FAILPOINTS_LOG"
-POINTS: Final = frozenset(f"{label}.{moment}" for label in LABELS for moment in ("before", "after"))
 ACTIONS: Final = ("kill", "term", "stop", "exit", "full", "busy")
 
 

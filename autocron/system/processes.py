@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, cast
 
-from ..interface import Background, Bell, Channel, Closed, Event, Exited, Listener, Message, Source, Stop
+from ..interface import Background, Bell, Channel, Closed, Event, Exited, Interface, Listener, Message, Source, Stop
 from . import address as addresses
 from . import links, tree
 from .bell import PipeBell, attending
@@ -52,6 +52,9 @@ class Processes:
     def __init__(self) -> None:
         self._children: set[int] = set()  # monitors we have started and not reaped
         self._dead: set[int] = set()  # monitors that are gone, of whose sessions something may be left to bury
+
+    def inhabit(self, interface: Interface) -> None:
+        """Each process makes itself a world of its own."""
 
     def locate(self, database_file: str | Path) -> str:
         return addresses.locate(database_file)

@@ -46,8 +46,12 @@ if TYPE_CHECKING:
     from .shortcuts import pending as pending
     from .shortcuts import run_pending as run_pending
     from .shortcuts import simulate_duration as simulate_duration
+    from .shortcuts import trap as trap
     from .shortcuts import travel_to as travel_to
     from .shortcuts import upcoming as upcoming
+    from .spawner import InProcessSpawner as InProcessSpawner
+    from .traps import Held as Held
+    from .traps import Trap as Trap
 
 _WHERE = {
     "assert_enqueued": "assertions",
@@ -80,8 +84,12 @@ _WHERE = {
     "pending": "shortcuts",
     "run_pending": "shortcuts",
     "simulate_duration": "shortcuts",
+    "trap": "shortcuts",
     "travel_to": "shortcuts",
     "upcoming": "shortcuts",
+    "InProcessSpawner": "spawner",
+    "Held": "traps",
+    "Trap": "traps",
 }
 
 __all__ = [*_WHERE]

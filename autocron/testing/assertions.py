@@ -172,7 +172,7 @@ def _listed(title: str, jobs: list[EnqueuedJob], wanted: _Wanted | None, engine:
         runs: list[Run] = [run for run in engine.history() if run.task == wanted.address]
         if runs:
             lines.append(f"{name_of(wanted.address)} has run {_times(len(runs))} already, last: {runs[-1]}")
-        lines += hints.uncommitted()
+        lines += hints.uncommitted() + hints.held(engine.world)
     return "\n".join(lines)
 
 
@@ -189,6 +189,7 @@ def _ran(task: AnyTask, runs: Report, problems: list[str]) -> str:
             lines.append(
                 f"  {_counted(waiting)}, the first due {when(waiting[0].due.timestamp(), now)}: run_pending()?"
             )
+        lines += [f"  {hint}" for hint in hints.held(current().world)]
     return "\n".join(lines)
 
 

@@ -15,10 +15,10 @@ from typing import Any, Final, Self
 from .. import engine as engines
 from ..errors import AutocronError
 from ..interface import Store
-from ..job import Job, Status
+from ..job import Job, Status, Stored
 from ..registry import registry
 from ..result import Result
-from . import zone
+from . import hints, zone
 from .crashing import Crash
 from .durations import Duration, Moment, epoch_of, seconds_of
 from .firings import Firings, upcoming
@@ -29,7 +29,8 @@ from .memory import MemoryStore
 from .processes import WorkerProcess
 from .report import Report
 from .running import MOST_RUNS, Admits, Runner, Steps, told
-from .world import World
+from .spawner import InProcessSpawner
+from .traps import Trap
 
 MODES: Final = ("queued", "inline", "off")
 
@@ -39,6 +40,7 @@ class FakeEngine:
 
     clock: FollowingClock
     store: MemoryStore
+    spawner: InProcessSpawner
     engine: GuardingEngine
 
     def __init__(
@@ -74,11 +76,18 @@ class FakeEngine:
             None if self._start is None else epoch_of(self._start, "start"), freeze=self._freeze
         )
         self.store = MemoryStore()
-        self.world = World(self.clock, self._open_store, Random(self._seed))
+        self.spawner = InProcessSpawner()
+        self.engine = GuardingEngine(
+            self.clock,
+            self.spawner,
+            self._open_store,
+            Random(self._seed),
+            registered=self._registered,
+            asked=self._asked,
+        )
+        self.world = self.spawner.world
         self.world.wrap = self._wrap
         self._runner = Runner(self.world, self.clock, self.store)
-        self.engine = GuardingEngine(self.world.interface(), self._registered, self._runner.saw)
-        self.world.registrar = lambda: self.engine._registrar
         _in_force.append(self)
         if self._mode != "off":
             engines.push(self.engine)
@@ -96,6 +105,7 @@ class FakeEngine:
         if self._mode != "off":
             engines.pop(self.engine)
         self._still_waiting = self.pending() if self._strict else []
+        self.world.close()
         self.store.discard()
         self.clock.stop()
         zone.leave(self._zone)
@@ -146,7 +156,7 @@ class FakeEngine:
         expect: AssertionError if another number of jobs ran.
         """
         steps, admits = self._pending_steps(task, limit, raises, until_idle)
-        return _expected(self._runner.run(steps, admits, raises=raises), expect)
+        return self._expected(self._runner.run(steps, admits, raises=raises), expect)
 
     async def arun_pending(
         self,
@@ -159,7 +169,13 @@ class FakeEngine:
     ) -> Report:
         """`run_pending` for async tests: coroutines are awaited in the caller's event loop, asyncio or trio."""
         steps, admits = self._pending_steps(task, limit, raises, until_idle)
-        return _expected(await self._runner.arun(steps, admits, raises=raises), expect)
+        return self._expected(await self._runner.arun(steps, admits, raises=raises), expect)
+
+    def _expected(self, report: Report, expect: int | None) -> Report:
+        if expect is not None and report.times != expect:
+            lines = [f"run_pending(expect={expect}): {report.times} jobs ran", str(report), *hints.held(self.world)]
+            raise AssertionError("\n".join(lines))
+        return report
 
     def _pending_steps(self, task: AnyTask | None, limit: int, raises: bool, until_idle: bool) -> tuple[Steps, Admits]:
         self._check_can_run()
@@ -254,6 +270,17 @@ class FakeEngine:
         address = address_of_task(during)
         self._crashes[address] = Crash(address, registry.tasks[address], before, times)
 
+    def trap(self, point: str) -> Trap:
+        """Hold each process that comes to a point at the seam: `with trap("monitor.settle.before") as held:`.
+
+        point: "<label>.before" or "<label>.after". Inside of the block a process that comes there takes no turn any
+        more until `release()` or the end of the block; all others go on. See `Trap`.
+        """
+        self._check_can_run()
+        if self._runner.is_running:
+            raise AutocronError(f"trap({point!r}): traps are set by the test; a task that is being run cannot do it")
+        return self.spawner.trap(point)
+
     def _wrap(self, process: WorkerProcess, address: str, function: Callable[..., Any]) -> Callable[..., Any]:
         crash = self._crashes.get(address)
         return crash.wrap(process, function) if crash is not None and crash.left else function
@@ -340,6 +367,10 @@ class FakeEngine:
             lambda runs: self._runner.due(runs, MOST_RUNS, False), lambda job: job.id in self._inline, raises=False
         )
 
+    def _asked(self, stored: Stored) -> None:
+        """The application has been told what became of a job."""
+        self._runner.saw(stored)
+
 
 _in_force: list[FakeEngine] = []
 
@@ -377,9 +408,3 @@ def fake_engine(
 def _check_mode(mode: str) -> None:
     if mode not in MODES:
         raise ValueError(f"mode={mode!r}: only {', '.join(MODES)} is allowed")
-
-
-def _expected(report: Report, expect: int | None) -> Report:
-    if expect is not None and report.times != expect:
-        raise AssertionError(f"run_pending(expect={expect}): {report.times} jobs ran\n{report}")
-    return report

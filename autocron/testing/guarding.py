@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from .. import engine as engines
 from ..errors import AutocronError
-from ..interface import Interface
+from ..interface import Clock, Interface, Random, Store
 from ..job import Status, Stored
 from ..result import Result
 from ..stores.sqlite import MEMORY
 from .jobs import name_of
 from .running import is_in_loop
+from .spawner import InProcessSpawner
 
 MOST_POLLS: Final = 10  # of one unfinished job, with nothing run between: no poll will ever be answered otherwise
 
@@ -30,9 +31,17 @@ class GuardingEngine(engines.Engine):
     starts = 0  # how often the application has called `start`
 
     def __init__(
-        self, interface: Interface, registered: Callable[[Result[Any]], None], asked: Callable[[Stored], None]
+        self,
+        clock: Clock,
+        spawner: InProcessSpawner,
+        open_store: Callable[[str], Store],
+        random: Random,
+        *,
+        registered: Callable[[Result[Any]], None],
+        asked: Callable[[Stored], None],
     ) -> None:
-        super().__init__(interface)
+        super().__init__(Interface(clock, spawner, open_store, random))
+        self._spawner = spawner
         self._registered = registered
         self._asked = asked
         self._thread = threading.get_ident()
@@ -74,6 +83,7 @@ class GuardingEngine(engines.Engine):
         self._polls = (stored.id, polls + 1 if id == stored.id else 1)
         if self._polls[1] >= MOST_POLLS and threading.get_ident() == self._thread and not is_in_loop():
             self.progress()
+            self._spawner.world.check_held()
             raise TaskPending(
                 f"{name_of(stored.task)} was asked for {MOST_POLLS} times and has not run: nothing runs in the "
                 "background here; call run_pending() or fast_forward() before you wait for its result"

@@ -1,8 +1,10 @@
-"""Why a job may not be there, as far as the frameworks know."""
+"""Why something may not have happened, as far as frameworks and traps know."""
 
 from __future__ import annotations
 
 import sys
+
+from .world import World, told
 
 
 def uncommitted() -> list[str]:
@@ -17,3 +19,9 @@ def uncommitted() -> list[str]:
         f"{waiting} callbacks wait for transaction.on_commit, and a TestCase never commits: "
         "use `with self.captureOnCommitCallbacks(execute=True):`"
     ]
+
+
+def held(world: World) -> list[str]:
+    """Who takes no turn."""
+    processes = world.held()
+    return [f"{told(processes)} by a trap, and goes on when it is released"] if processes else []

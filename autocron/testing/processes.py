@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import messages
-from ..interface import Body, wall_at
+from ..interface import Body, Stop, wall_at
 from ..job import Job, Outcome
 from ..monitor import Monitor
 from ..registry import registry
@@ -14,16 +14,34 @@ from ..worker import Worker
 from .channels import MemoryChannel
 
 if TYPE_CHECKING:
+    from .strands import Strand
+    from .traps import Trap
     from .world import View, World
 
 
 class Process:
     """A process of the small world."""
 
+    role = ""
+
     def __init__(self, pid: int, channel: MemoryChannel) -> None:
         self.pid = pid
         self.channel = channel  # its own end
         self.begun: bytes | None = None
+        self.is_alive = True
+        self.strand: Strand | None = None  # of a turn that can stop in the middle
+        self.trap: Trap | None = None  # where it has stopped
+
+    def __repr__(self) -> str:
+        return f"<{self.role} {self.pid}>"
+
+    def is_held(self) -> bool:
+        """Whether a trap holds it."""
+        return self.trap is not None and self in self.trap.held
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM."""
+        raise NotImplementedError
 
     def has_turn(self) -> bool:
         """Whether it would do something."""
@@ -36,6 +54,8 @@ class Process:
 
 class MonitorProcess(Process):
     """A monitor, with its view and its store."""
+
+    role = "monitor"
 
     def __init__(self, world: World, view: View, pid: int, channel: MemoryChannel, address: str) -> None:
         super().__init__(pid, channel)
@@ -66,6 +86,9 @@ class MonitorProcess(Process):
             times.append(wall_at(self.interface.clock, monitor.monotonic_at))
         return min((each for each in times if each is not None), default=None)
 
+    def ask_to_stop(self) -> None:
+        self.view.told.append(Stop())
+
     def take_back(self) -> None:
         """Workers give back what they have not begun."""
         for member in self.monitor.pool.members.values():
@@ -76,7 +99,7 @@ class MonitorProcess(Process):
         if not self.is_up:
             return False
         monitor = self.monitor
-        if (monitor.wall_at is not None and monitor.wall_at <= self.interface.clock.time()) or self.view.exits:
+        if (monitor.wall_at is not None and monitor.wall_at <= self.interface.clock.time()) or self.view.told:
             return True
         if monitor.monotonic_at is not None and monitor.monotonic_at <= self.interface.clock.monotonic():
             return True
@@ -94,6 +117,8 @@ class MonitorProcess(Process):
 class WorkerProcess(Process):
     """A worker, which begins when it has been told how."""
 
+    role = "worker"
+
     def __init__(self, world: World, view: View, pid: int, channel: MemoryChannel, parent: View) -> None:
         super().__init__(pid, channel)
         self.world = world
@@ -102,9 +127,14 @@ class WorkerProcess(Process):
         self.interface = world.interface_of(view)
         self.parent = parent
         self.worker: Worker | None = None
-        self.bridge: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None  # see awaiting.py
         self._answer: list[Body] = []  # of the job that takes its time
         self._answer_at: float | None = None  # monotonic
+
+    def ask_to_stop(self) -> None:
+        if self.worker is None:  # it does not even know how to run a job
+            self.world.end(self)
+        else:
+            self.worker.take(Stop())
 
     def has_turn(self) -> bool:
         return self.channel.is_due() or self._is_over()
@@ -128,7 +158,9 @@ class WorkerProcess(Process):
             self.world.end(self)
 
     def has_job(self) -> bool:
-        """Whether it would run a job, or retire."""
+        """Whether it would run a job, go on with one, or retire."""
+        if self.strand is not None:
+            return not self.is_held()
         return (
             not self.channel.closed and self._answer_at is None and self.worker is not None and self.worker.has_work()
         )
@@ -186,7 +218,7 @@ class InProcessCode:
         if found is None:
             raise LookupError(f"there is no task {address}: no function of this name is decorated in this process")
         wrapped = self._process.world.wrap(self._process, address, found)
-        return wrapped if self._process.bridge is None else self._process.bridge(wrapped)
+        return wrapped if self._process.strand is None else self._process.strand.lend(wrapped)
 
     def is_stale(self) -> bool:
         return False

@@ -100,7 +100,7 @@ class Runner:
         with self._running(admits) as runs:
             for worker in steps(runs):
                 _check_loop(worker.next_job())
-                worker.run_job()
+                self.world.run_job(worker)
         return self.report(runs, raises)
 
     async def arun(self, steps: Steps, admits: Admits = None, *, raises: bool = True) -> Report:

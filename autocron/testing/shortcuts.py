@@ -11,6 +11,7 @@ from .firings import Firings
 from .jobs import AnyTask, EnqueuedJob
 from .report import Report
 from .running import MOST_RUNS
+from .traps import Trap
 
 
 def run_pending(
@@ -70,6 +71,11 @@ def simulate_duration(task: AnyTask, duration: Duration) -> None:
 def crash_worker(during: AnyTask, *, before: str | None = None, times: int = 1) -> None:
     """See `FakeEngine.crash_worker`."""
     current().crash_worker(during, before=before, times=times)
+
+
+def trap(point: str) -> Trap:
+    """See `FakeEngine.trap`."""
+    return current().trap(point)
 
 
 def upcoming(

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from ..errors import AutocronError
 from ..interface import (
@@ -21,19 +21,25 @@ from ..interface import (
     Bell,
     Channel,
     Clock,
+    Closed,
     Event,
     Exited,
     Interface,
     Listener,
     Random,
     Source,
+    Stop,
     Store,
+    nowhere,
 )
 from ..job import Job
-from ..registrar import Registrar
 from ..run import Ended
 from .channels import MemoryBell, MemoryChannel, MemoryListener
 from .processes import MonitorProcess, Process, WorkerProcess
+from .strands import Call, Strand
+from .traps import Held, Trap, Trapped
+
+AnyProcess = TypeVar("AnyProcess", bound=Process)
 
 SIGKILL = 9
 MOST_TURNS = 100_000  # at one moment; a role that spins must not hang a test
@@ -44,16 +50,24 @@ class View:
 
     in_process = True
 
-    def __init__(self, world: World, process: Process | None = None) -> None:
-        self.world = world
+    world: World
+
+    def __init__(self, world: World | None = None, process: Process | None = None) -> None:
+        if world is not None:
+            self.world = world
         self.process = process  # None: the application
-        self.exits: deque[Exited] = deque()
+        self.told: deque[Exited | Stop] = deque()
+        self._unheard: MemoryChannel | None = None  # the application's newest link, while the monitor says nothing
+
+    def inhabit(self, interface: Interface) -> None:
+        """It is made for a world."""
 
     def locate(self, database_file: str | Path) -> str:
         return str(database_file)
 
     def spawn(self, role: str, address: str, spec: Mapping[str, Any]) -> Channel:
-        return self.world.spawn(role, address, self)
+        channel = self._unheard = self.world.spawn(role, address, self)
+        return channel
 
     def listen(self, address: str) -> Listener | None:
         if address in self.world.listeners:
@@ -68,6 +82,7 @@ class View:
             return None
         ours, theirs = self.world.pair()
         listener.arrived.append(theirs)
+        self._unheard = ours
         return ours
 
     def starting(self, address: str) -> AbstractContextManager[object]:
@@ -79,11 +94,23 @@ class View:
         while True:
             for source in sources:
                 events += source.events()  # type: ignore[attr-defined]
-            if self.exits:
-                events += self.exits
-                self.exits.clear()
-            if events or self.process is not None or not self.world.others_turn():
+            if self.told:
+                events += self.told
+                self.told.clear()
+            if self.process is not None:
                 return events
+            if events:
+                self._hear(events)
+                return events
+            if not self.world.others_turn():
+                if self._unheard in sources:  # it waits to be welcomed
+                    self.world.check_held()
+                return events
+
+    def _hear(self, events: list[Event]) -> None:
+        self._unheard = None
+        if any(isinstance(each, Closed) for each in events):
+            self.world.ring()  # it looks for another monitor in its next step
 
     def kill(self, channel: Channel) -> None:
         self.world.kill(channel.pid)
@@ -102,7 +129,7 @@ class View:
         return MemoryBell()
 
     def background(self, step: Callable[[], bool], bell: Bell) -> Background | None:
-        return InTurns(self.world, step)
+        return InTurns(self.world, step, cast(MemoryBell, bell))
 
     def mutex(self) -> AbstractContextManager[object]:
         return threading.RLock()  # threads of the test register too
@@ -120,22 +147,28 @@ class View:
 class InTurns:
     """A `Background` whose step is one of the turns of the world."""
 
-    def __init__(self, world: World, step: Callable[[], bool]) -> None:
+    def __init__(self, world: World, step: Callable[[], bool], bell: MemoryBell) -> None:
         self._world = world
-        self._step = step
+        self.step = step
+        self.bell = bell
 
     def wait_for(self, condition: Callable[[], bool], until: float | None = None) -> bool:
+        """See `autocron.interface.Background`. Held if it waits for somebody whom a trap holds."""
         while not condition():
-            self._step()
+            self.step()
             if condition():
                 return True
             if not self._world.others_turn():
-                self._step()
-                return condition()
+                self.step()
+                if not condition():
+                    self._world.check_held()
+                    return False
         return True
 
     def stop(self) -> None:
-        """Nothing runs by itself."""
+        """It has no more turns."""
+        if self in self._world.backgrounds:
+            self._world.backgrounds.remove(self)
 
 
 class World:
@@ -147,11 +180,14 @@ class World:
         open_store: Callable[[str], Store],
         random: Random,
         *,
-        reach: Callable[[str], None] | None = None,
+        reach: Callable[[str], None] = nowhere,
     ) -> None:
         self.clock = clock
         self.lock = threading.RLock()
         self.listeners: dict[str, MemoryListener] = {}
+        self.backgrounds: list[InTurns] = []  # of applications, which have their turns here
+        self.spawned: list[Process] = []  # all there ever were
+        self.traps: list[Trap] = []
         self.monitors: dict[int, MonitorProcess] = {}
         self.workers: dict[int, WorkerProcess] = {}
         self.begun: dict[int, bytes | None] = {}
@@ -160,7 +196,6 @@ class World:
         self.durations: dict[str, float] = {}  # seconds that tasks take
         # What a worker calls in place of the function of a task.
         self.wrap: Callable[[WorkerProcess, str, Callable[..., Any]], Callable[..., Any]] = _as_it_is
-        self.registrar: Callable[[], Registrar | None] = lambda: None
         self._open_store = open_store
         self._random = random
         self._reach = reach
@@ -173,9 +208,7 @@ class World:
 
     def interface_of(self, view: View) -> Interface:
         """A world as one process sees it."""
-        if self._reach is None:
-            return Interface(self.clock, view, self._open_store, self._random)
-        return Interface(self.clock, view, self._open_store, self._random, self._reach)
+        return Trapped(self.clock, view, self._open_store, self._random, self._reach, view.process, self.traps)
 
     def pair(self, pid: int = 0) -> tuple[MemoryChannel, MemoryChannel]:
         """The two ends of a channel to the process of this pid."""
@@ -183,7 +216,7 @@ class World:
         ours.peer, theirs.peer = theirs, ours
         return ours, theirs
 
-    def spawn(self, role: str, address: str, parent: View) -> Channel:
+    def spawn(self, role: str, address: str, parent: View) -> MemoryChannel:
         """Start a process."""
         self._pids += 1
         pid = self._pids
@@ -191,9 +224,11 @@ class World:
         if role == "monitor":
             process = MonitorProcess(self, View(self), pid, theirs, address)
             self.monitors[pid] = process
+            self.spawned.append(process)
             process.boot()
         else:
-            self.workers[pid] = WorkerProcess(self, View(self), pid, theirs, parent)
+            worker = self.workers[pid] = WorkerProcess(self, View(self), pid, theirs, parent)
+            self.spawned.append(worker)
         return ours
 
     # -- turns -----------------------------------------------------------------------------------------------
@@ -206,12 +241,12 @@ class World:
             self._depth += 1
             try:
                 progress = False
-                for monitor in [*self.monitors.values()]:
-                    if monitor.has_turn():
-                        monitor.turn()
+                for monitor in _going(self.monitors):
+                    if monitor.strand is not None or monitor.has_turn():
+                        self._let(monitor, monitor.turn)
                         progress = True
-                for worker in [*self.workers.values()]:
-                    if worker.has_turn():
+                for worker in _going(self.workers):
+                    if worker.strand is None and worker.has_turn():
                         worker.turn()
                         progress = True
                 return progress
@@ -221,12 +256,17 @@ class World:
     def pump(self) -> None:
         """Let all that was said be heard; no job is run."""
         for _ in range(MOST_TURNS):
-            registrar = self.registrar()
-            if registrar is not None and registrar.bell.is_due():  # type: ignore[attr-defined]
-                registrar.step()
-            if not self.others_turn() and not (registrar is not None and registrar.bell.is_due()):  # type: ignore[attr-defined]
+            for background in [*self.backgrounds]:
+                if background.bell.rung:
+                    background.step()
+            if not self.others_turn() and not any(each.bell.rung for each in self.backgrounds):
                 return
         raise AutocronError(f"the small world does not come to rest: {MOST_TURNS} turns at one moment")
+
+    def ring(self) -> None:
+        """Something has happened at which applications should look."""
+        for background in self.backgrounds:
+            background.bell.ring()
 
     def next_worker(self) -> WorkerProcess | None:
         """The worker whose turn it is to run a job; None if there is none to run."""
@@ -241,19 +281,63 @@ class World:
         """Have one worker run its next job; False if there is none."""
         worker = self.next_worker()
         if worker is not None:
-            worker.run_job()
+            self.run_job(worker)
         return worker is not None
+
+    def run_job(self, worker: WorkerProcess) -> None:
+        """Have a worker run its next job, or go on with the one in which it was held."""
+        self._let(worker, worker.run_job)
+
+    def settle(self) -> int:
+        """Let everything happen that can at this moment; how many jobs were run."""
+        self.pump()
+        jobs = 0
+        while self.run_one():
+            jobs += 1
+            self.pump()
+        return jobs
+
+    # -- turns that stop in the middle -----------------------------------------------------------------------
+
+    def _let(self, process: Process, turn: Callable[[], None]) -> None:
+        if process.strand is None and not (self.traps and self._can_be_held(process)):
+            turn()
+            return
+        for call in self.turn_of(process, turn):
+            call.make()
+
+    def _can_be_held(self, process: Process) -> bool:
+        return any(trap.role == process.role for trap in self.traps)
+
+    def turn_of(self, process: Process, turn: Callable[[], None]) -> Iterator[Call]:
+        """Have a process take a turn that may stop in the middle, or go on with it; the calls to be made for it."""
+        strand = process.strand = process.strand or Strand(turn)
+        try:
+            while isinstance(call := strand.go_on(), Call):
+                yield call
+        finally:
+            if strand.is_over:
+                process.strand = None
+
+    def held(self) -> list[Process]:
+        """The processes that traps hold."""
+        return [each for trap in self.traps for each in trap.held]
+
+    def check_held(self) -> None:
+        """Held, if there is a process for which somebody waits in vain."""
+        if held := self.held():
+            raise Held(f"{told(held)}: nothing goes on there; call release() of the trap, or leave its block, first")
 
     def next_at(self) -> float | None:
         """Wall time at which somebody has something to do, if nothing happens before."""
-        times = [each.next_at() for each in self.monitors.values()]
-        times += [each.answer_at() for each in self.workers.values()]
+        times = [each.next_at() for each in _going(self.monitors)]
+        times += [each.answer_at() for each in _going(self.workers)]
         return min((each for each in times if each is not None), default=None)
 
     def next_due(self) -> float | None:
         """Wall time at which the next job is to be run or ends; None: nothing is to come."""
-        times = [each.answer_at() for each in self.workers.values()]
-        for each in self.monitors.values():
+        times = [each.answer_at() for each in _going(self.workers)]
+        for each in _going(self.monitors):
             times += (each.monitor.dispatcher.next_due, each.monitor.scheduler.next_at)
         return min((each for each in times if each is not None), default=None)
 
@@ -263,18 +347,20 @@ class World:
         with self.lock:
             for each in list(self.monitors.values()):
                 each.monitor.dispatcher.admits = admits
-                each.take_back()
-                each.turn()
+                if not each.is_held():
+                    each.take_back()
+                    self._let(each, each.turn)
 
     # -- ends ------------------------------------------------------------------------------------------------
 
     def end(self, process: Process, *, signal: int = 0) -> None:
         """A process has ended."""
+        self._unwind(process)
         if isinstance(process, WorkerProcess):
             if self.workers.pop(process.pid, None) is None:
                 return
             self.begun[process.pid] = process.begun
-            process.parent.exits.append(Exited(process.channel.peer, signal, None if signal else 0))
+            process.parent.told.append(Exited(process.channel.peer, signal, None if signal else 0))
         elif isinstance(process, MonitorProcess):
             self.monitors.pop(process.pid, None)
             process.is_up = False
@@ -284,6 +370,7 @@ class World:
                 }
             else:
                 process.monitor.close()
+            self.ring()  # the link of an application is closed
         process.channel.close()
 
     def power_off(self) -> None:
@@ -305,8 +392,32 @@ class World:
             if worker.parent.process is None or worker.parent.process.pid not in self.monitors:
                 if worker.begun is not None:
                     begun.append(worker.begun)
+                self._unwind(worker)
                 self.workers.pop(worker.pid)
         return begun
+
+    def close(self) -> None:
+        """No process is left in the middle of a turn."""
+        for process in [*self.monitors.values(), *self.workers.values()]:
+            self._unwind(process)
+
+    def _unwind(self, process: Process) -> None:
+        process.is_alive = False
+        trap, strand = process.trap, process.strand
+        if trap is not None and strand is not None:
+            trap.lose(process)
+            strand.kill()
+            process.strand = process.trap = None
+
+
+def told(processes: Sequence[Process]) -> str:
+    """Who is held where."""
+    return ", ".join(f"the {each.role} is held at {each.trap.point}" for each in processes if each.trap is not None)
+
+
+def _going(processes: Mapping[int, AnyProcess]) -> list[AnyProcess]:
+    """Those that are not held."""
+    return [each for each in processes.values() if each.trap is None or not each.is_held()]
 
 
 def _as_it_is(process: WorkerProcess, address: str, function: Callable[..., Any]) -> Callable[..., Any]:

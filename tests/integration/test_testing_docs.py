@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import autocron
+from autocron.testing.traps import HOLDABLE
 
 pytestmark = pytest.mark.timeout(600)
 PAGE = Path(autocron.__file__).parent.parent / "docs" / "testing.md"
@@ -47,6 +48,15 @@ def test_every_python_block_of_the_page_is_such_an_example() -> None:
     """No block is left out."""
     assert len(BLOCKS) >= 13
     assert OTHERS == []
+
+
+def test_all_labels_that_can_be_held_are_listed() -> None:
+    """style 16: a new label is found in the docs."""
+    listed = re.search(r"with the labels (.*?); another one", PAGE.read_text(), re.DOTALL)
+    assert listed is not None
+    names = re.findall(r"`([\w.]+)`", listed[1])
+    full = {name if not name.startswith(".") else f"monitor{name}" for name in names}
+    assert full == {point.rpartition(".")[0] for point in HOLDABLE}
 
 
 def test_the_unittest_example_runs_by_itself(tmp_path: Path) -> None:

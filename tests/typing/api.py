@@ -79,6 +79,10 @@ def test_with_a_fake_engine(fake_engine: testing.FakeEngine) -> None:
         assert_type(jobs, list[testing.EnqueuedJob])
     with testing.fake_engine(start="2027-01-01T00:00Z") as engine:
         assert_type(engine, testing.FakeEngine)
+        assert_type(engine.spawner, testing.InProcessSpawner)
+    with testing.trap("worker.run.before") as held:
+        assert_type(held, testing.Trap)
+        assert_type(held.held[0].role, str)
 
 
 async def test_with_a_loop() -> None:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
-from ...interface import Background, Bell, Channel, Event, Listener, Source, Stop
+from ...interface import Background, Bell, Channel, Event, Interface, Listener, Source, Stop
 from . import wires
 from .machine import Machine, Process
 
@@ -32,6 +32,9 @@ class View:
         self.process = process
         self._boot = boot
         self._begun: dict[Channel, bytes | None] = {}
+
+    def inhabit(self, interface: Interface) -> None:
+        """Each process has a world of its own: see roles.py."""
 
     def locate(self, database_file: str | Path) -> str:
         return str(database_file)
