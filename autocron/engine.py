@@ -173,12 +173,14 @@ class Engine:
         job = Job(id or self.new_id(now), address, encoded, now + after_s if due is None else due, priority, queue)
         if (refusal := registrar.refusal()) is not None:
             raise refusal
-        blocking = self._settings.blocking
         if registry.postpone is None:
-            registrar.add(job, blocking=blocking)
+            self._hand_over(registrar, job)
         else:
-            registry.postpone(lambda: registrar.add(job, blocking=blocking))
+            registry.postpone(lambda: self._hand_over(registrar, job))
         return Result(func=function, args=args, kwargs=kwargs, uuid=job.id.hex())
+
+    def _hand_over(self, registrar: Registrar, job: Job) -> None:
+        registrar.add(job, blocking=self._settings.blocking)
 
     def _refuse_unreachable(self, address: str) -> None:
         if self.in_process:

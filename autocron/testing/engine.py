@@ -17,7 +17,6 @@ from ..errors import AutocronError
 from ..interface import Store
 from ..job import Job, Status, Stored
 from ..registry import registry
-from ..result import Result
 from . import hints, zone
 from .crashing import Crash
 from .durations import Duration, Moment, epoch_of, seconds_of
@@ -354,15 +353,14 @@ class FakeEngine:
         finally:
             self._mode = before
 
-    def _registered(self, result: Result[Any]) -> None:
-        """The application has called a task."""
-        if self._mode != "inline" or not result.uuid:
+    def _registered(self, job: Job) -> None:
+        """The application has called a task, or committed the transaction that did."""
+        if self._mode != "inline":
             return
-        id = bytes.fromhex(result.uuid)
         if self._runner.is_running:
-            self._inline.add(id)  # by a task: it runs right after that one
+            self._inline.add(job.id)  # by a task: it runs right after that one
             return
-        self._inline = {id}
+        self._inline = {job.id}
         self._runner.run(
             lambda runs: self._runner.due(runs, MOST_RUNS, False), lambda job: job.id in self._inline, raises=False
         )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from .. import engine as engines
 from ..errors import AutocronError
 from ..interface import Clock, Interface, Random, Store
-from ..job import Status, Stored
-from ..result import Result
+from ..job import Job, Status, Stored
+from ..registrar import Registrar
 from ..stores.sqlite import MEMORY
 from .jobs import name_of
 from .running import is_in_loop
@@ -37,7 +37,7 @@ class GuardingEngine(engines.Engine):
         open_store: Callable[[str], Store],
         random: Random,
         *,
-        registered: Callable[[Result[Any]], None],
+        registered: Callable[[Job], None],
         asked: Callable[[Stored], None],
     ) -> None:
         super().__init__(Interface(clock, spawner, open_store, random))
@@ -58,11 +58,9 @@ class GuardingEngine(engines.Engine):
         self.announce()  # by hand, as there is no thread whose first step would
         return self.active
 
-    def register(self, *args: Any, **kwargs: Any) -> Result[Any]:
-        """See `Engine.register`."""
-        result = super().register(*args, **kwargs)
-        self._registered(result)
-        return result
+    def _hand_over(self, registrar: Registrar, job: Job) -> None:
+        super()._hand_over(registrar, job)
+        self._registered(job)
 
     def look_up(self, id: bytes) -> tuple[Stored | None, bool]:
         """See `Engine.look_up`."""

@@ -7,6 +7,14 @@ import sys
 from .world import World, told
 
 
+def of_this_test() -> list[str]:
+    """All there is to say; nothing if no fake engine is in force."""
+    engine = sys.modules.get(f"{__package__}.engine")
+    if engine is None or not engine._in_force:
+        return []
+    return uncommitted() + held(engine.current().world)
+
+
 def uncommitted() -> list[str]:
     """What Django keeps for the commit of a transaction that a test never commits."""
     database = sys.modules.get("django.db")
@@ -16,8 +24,9 @@ def uncommitted() -> list[str]:
     if not waiting:
         return []
     return [
-        f"{waiting} callbacks wait for transaction.on_commit, and a TestCase never commits: "
-        "use `with self.captureOnCommitCallbacks(execute=True):`"
+        f"{waiting} {'callback waits' if waiting == 1 else 'callbacks wait'} for transaction.on_commit, "
+        "and the transaction of a test is never committed: use `with self.captureOnCommitCallbacks(execute=True):`, "
+        "with pytest-django the fixture django_capture_on_commit_callbacks(execute=True)"
     ]
 
 

@@ -101,6 +101,19 @@ def _autocron_in_force(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("fake_engine")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A test that fails says why a job may not have been there."""
+    try:
+        return (yield)
+    except Exception as error:
+        from .hints import of_this_test  # noqa: PLC0415
+
+        if hints := [hint for hint in of_this_test() if hint not in str(error)]:
+            item.add_report_section("call", "autocron", "\n".join(hints))
+        raise
+
+
 def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
     config = request.config
     options: dict[str, Any] = {name: config.getini(f"autocron_{name}") for name in ("mode", "strict", "freeze")}
