@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
 from random import Random
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from .. import engine as engines
 from ..errors import AutocronError
@@ -32,6 +32,9 @@ from .spawner import InProcessSpawner
 from .traps import Trap
 
 MODES: Final = ("queued", "inline", "off")
+REAL: Final = 'mode "off": autocron is real in this test, so nothing can be run or moved from here'
+
+Raises = bool | Literal["final"]
 
 
 class FakeEngine:
@@ -54,6 +57,10 @@ class FakeEngine:
         strict: bool = False,
     ) -> None:
         _check_mode(mode)
+        if mode == "off" and start is not None:
+            raise ValueError(
+                f'start={start!r} with mode "off": autocron is real then, and its processes know no other time'
+            )
         self._start = start
         self._tz = tz
         self._mode = mode
@@ -71,9 +78,11 @@ class FakeEngine:
         self._tasks = dict(registry.tasks)
         self._entries = dict(registry.entries)
         self._zone = zone.enter(self._tz)
-        self.clock = FollowingClock(
-            None if self._start is None else epoch_of(self._start, "start"), freeze=self._freeze
-        )
+        is_real = self._mode == "off"
+        start = None if self._start is None else epoch_of(self._start, "start")
+        self.clock = FollowingClock(start, freeze=self._freeze and not is_real)
+        if is_real:
+            self.clock.moved = _refuse_to_move
         self.store = MemoryStore()
         self.spawner = InProcessSpawner()
         self.engine = GuardingEngine(
@@ -144,31 +153,33 @@ class FakeEngine:
         task: AnyTask | None = None,
         *,
         limit: int = MOST_RUNS,
-        raises: bool = True,
+        raises: Raises = True,
         until_idle: bool = True,
         expect: int | None = None,
     ) -> Report:
         """Run what is due now, cron firings and the jobs that jobs enqueue included. The clock does not move.
 
         task: only its jobs. limit: RunawayTasks beyond so many. raises: the first error of a task is raised, after
-        it was recorded; else it is in the report. until_idle=False: not what the jobs enqueue meanwhile.
-        expect: AssertionError if another number of jobs ran.
+        it was recorded ("final": unless its job is tried again); else it is in the report. until_idle=False: not what
+        the jobs enqueue meanwhile. expect: AssertionError if another number of jobs ran.
         """
-        steps, admits = self._pending_steps(task, limit, raises, until_idle)
-        return self._expected(self._runner.run(steps, admits, raises=raises), expect)
+        raising = _raising(raises)
+        steps, admits = self._pending_steps(task, limit, raising, until_idle)
+        return self._expected(self._runner.run(steps, admits, raises=raising), expect)
 
     async def arun_pending(
         self,
         task: AnyTask | None = None,
         *,
         limit: int = MOST_RUNS,
-        raises: bool = True,
+        raises: Raises = True,
         until_idle: bool = True,
         expect: int | None = None,
     ) -> Report:
         """`run_pending` for async tests: coroutines are awaited in the caller's event loop, asyncio or trio."""
-        steps, admits = self._pending_steps(task, limit, raises, until_idle)
-        return self._expected(await self._runner.arun(steps, admits, raises=raises), expect)
+        raising = _raising(raises)
+        steps, admits = self._pending_steps(task, limit, raising, until_idle)
+        return self._expected(await self._runner.arun(steps, admits, raises=raising), expect)
 
     def _expected(self, report: Report, expect: int | None) -> Report:
         if expect is not None and report.times != expect:
@@ -187,7 +198,9 @@ class FakeEngine:
             admits = lambda job: job.task == address  # noqa: E731
         return lambda runs: self._runner.due(runs, limit, raises), admits
 
-    def fast_forward(self, by: Duration, *, raises: bool = True, limit: int | None = None, run: bool = True) -> Report:
+    def fast_forward(
+        self, by: Duration, *, raises: Raises = True, limit: int | None = None, run: bool = True
+    ) -> Report:
         """Let time pass, event by event, and run what falls due, the last moment included.
 
         by: seconds, a timedelta or a text such as "1d 2h". raises, limit: as of `run_pending`. run=False: only the
@@ -195,13 +208,14 @@ class FakeEngine:
         """
         return self._pass_time(self.clock.time() + seconds_of(by, "by"), raises=raises, limit=limit, run=run)
 
-    async def afast_forward(self, by: Duration, *, raises: bool = True, limit: int | None = None) -> Report:
+    async def afast_forward(self, by: Duration, *, raises: Raises = True, limit: int | None = None) -> Report:
         """`fast_forward` for async tests: coroutines are awaited in the caller's event loop, asyncio or trio."""
         target = self.clock.time() + seconds_of(by, "by")
+        raising = _raising(raises)
         self._check_can_run()
-        return await self._runner.arun(lambda runs: self._runner.passing(runs, target, limit, raises), raises=raises)
+        return await self._runner.arun(lambda runs: self._runner.passing(runs, target, limit, raising), raises=raising)
 
-    def travel_to(self, when: Moment, *, raises: bool = True, limit: int | None = None, run: bool = True) -> Report:
+    def travel_to(self, when: Moment, *, raises: Raises = True, limit: int | None = None, run: bool = True) -> Report:
         """Fast-forward to a moment; a moment in the past sets the clock back, and nothing runs.
 
         when: an aware datetime, or an ISO text; naive means local time. run=False: the clock jumps there.
@@ -209,7 +223,7 @@ class FakeEngine:
         target = epoch_of(when)
         return self._pass_time(target, raises=raises, limit=limit, run=run and target >= self.clock.time())
 
-    def fast_forward_to_next(self, n: int = 1, *, raises: bool = True) -> Report:
+    def fast_forward_to_next(self, n: int = 1, *, raises: Raises = True) -> Report:
         """Fast-forward to the next moment at which a job falls due, `n` times.
 
         AutocronError if nothing is to come.
@@ -222,9 +236,9 @@ class FakeEngine:
             if following is None:
                 raise AutocronError("there is no next event: no job waits, and no function is decorated with @cron")
             self._pass_time(following, raises=raises, limit=None, run=True)
-        return self._runner.report(self._runner.runs[start:], raises)
+        return self._runner.report(self._runner.runs[start:], _raising(raises))
 
-    def outage(self, by: Duration, *, raises: bool = True, limit: int | None = None) -> Report:
+    def outage(self, by: Duration, *, raises: Raises = True, limit: int | None = None) -> Report:
         """The application, its monitor and its workers are killed, and come back after this time; run what is due then.
 
         What was registered is stored; a job that was being run (see `simulate_duration`) is run again; a missed
@@ -239,17 +253,18 @@ class FakeEngine:
         self.engine.begin()
         return self.run_pending(raises=raises, limit=MOST_RUNS if limit is None else limit)
 
-    def _pass_time(self, target: float, *, raises: bool, limit: int | None, run: bool) -> Report:
+    def _pass_time(self, target: float, *, raises: Raises, limit: int | None, run: bool) -> Report:
+        raising = _raising(raises)
         self._check_can_run()
         if not run:
             self.clock.reach(target)
             return Report()
-        return self._runner.run(lambda runs: self._runner.passing(runs, target, limit, raises), raises=raises)
+        return self._runner.run(lambda runs: self._runner.passing(runs, target, limit, raising), raises=raising)
 
     def _check_can_run(self) -> None:
         self.engine.progress()
         if self._mode == "off":
-            raise AutocronError('mode "off": autocron is real in this test, so nothing can be run or moved from here')
+            raise AutocronError(REAL)
 
     # -- what can go wrong -----------------------------------------------------------------------------------
 
@@ -401,6 +416,16 @@ def fake_engine(
     end are an error.
     """
     return FakeEngine(start=start, tz=tz, mode=mode, workers=workers, seed=seed, freeze=freeze, strict=strict)
+
+
+def _refuse_to_move(wall: float) -> None:
+    raise AutocronError(REAL)
+
+
+def _raising(raises: Raises) -> bool:
+    if not isinstance(raises, bool) and raises != "final":
+        raise ValueError(f'raises={raises!r}: only True, False and "final" are allowed')
+    return bool(raises)  # each error is final as long as no job is tried again
 
 
 def _check_mode(mode: str) -> None:

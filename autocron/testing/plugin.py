@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +20,10 @@ MARKER = (
     "autocron(mode, start, tz, freeze, seed, workers, strict): "
     "run the test with a fake engine, with the arguments of autocron.testing.fake_engine"
 )
+MODES = ("queued", "inline", "off")
 OPTIONS = ("mode", "start", "tz", "freeze", "seed", "workers", "strict")
 GUARD = pytest.StashKey["FakeEngine"]()
+TOLD = pytest.StashKey["Counter[str]"]()  # by the processes of pytest-xdist
 
 __all__ = ["autocron_sim", "pytest_pyfunc_call"]
 
@@ -39,6 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker; with the guard, nothing real is started from here on, during collection too."""
     config.addinivalue_line("markers", MARKER)
     config.addinivalue_line("markers", SIMULATION_MARKER)
+    if (mode := config.getini("autocron_mode")) not in MODES:
+        raise pytest.UsageError(f"autocron_mode = {mode}: only {', '.join(MODES)} is allowed")
     if config.getini("autocron_guard"):
         from .engine import FakeEngine  # noqa: PLC0415 - the plugin loads nothing until it is used
 
@@ -57,23 +63,46 @@ def pytest_report_header(config: pytest.Config) -> str:
     """What holds in this session."""
     from .freezing import installed  # noqa: PLC0415
 
-    kind = installed() if config.getini("autocron_freeze") else None
+    freezes = config.getini("autocron_freeze") and config.getini("autocron_mode") != "off"
+    kind = installed() if freezes else None
     freezer = "none" if kind is None else kind.name
     guard = ", guard" if config.getini("autocron_guard") else ""
-    return f"autocron: mode {config.getini('autocron_mode')}, clock fake, freezer {freezer}{guard}"
+    mode = config.getini("autocron_mode")
+    return f"autocron: mode {mode}, clock {'real' if mode == 'off' else 'fake'}, freezer {freezer}{guard}"
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """What one should know, once."""
-    import sys  # noqa: PLC0415
+    told = _told_here() + config.stash.get(TOLD, Counter())
+    if told["unfrozen"]:
+        from .freezing import INSTALL  # noqa: PLC0415
 
-    if (freezing := sys.modules.get("autocron.testing.freezing")) is not None and freezing.FollowingClock.said:
-        terminalreporter.write_line(f"autocron: {freezing.INSTALL}")
-    if (guarding := sys.modules.get("autocron.testing.guarding")) is not None and config.getini("autocron_guard"):
-        starts = guarding.GuardingEngine.starts
-        if starts:
-            times = "once" if starts == 1 else f"{starts} times"
-            terminalreporter.write_line(f"autocron: start() was called {times} and started nothing (autocron_guard)")
+        terminalreporter.write_line(f"autocron: {INSTALL}")
+    if (starts := told["starts"]) and config.getini("autocron_guard"):
+        times = "once" if starts == 1 else f"{starts} times"
+        terminalreporter.write_line(f"autocron: start() was called {times} and started nothing (autocron_guard)")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of pytest-xdist tells the one that writes the summary."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["autocron"] = dict(_told_here())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Such a process has ended."""
+    node.config.stash.setdefault(TOLD, Counter()).update(getattr(node, "workeroutput", {}).get("autocron", {}))
+
+
+def _told_here() -> Counter[str]:
+    told: Counter[str] = Counter()
+    if (freezing := sys.modules.get("autocron.testing.freezing")) is not None:
+        told["unfrozen"] = int(freezing.FollowingClock.said)
+    if (guarding := sys.modules.get("autocron.testing.guarding")) is not None:
+        told["starts"] = guarding.GuardingEngine.starts
+    return told
 
 
 @pytest.fixture

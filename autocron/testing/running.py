@@ -166,7 +166,7 @@ def nothing(job: Job) -> bool:
 
 def told(run: Run) -> str:
     """A failed run in a line."""
-    return f"{call_of(run.task, *arguments_of(run.job))} failed in attempt {run.attempt}"
+    return f"{call_of(run.task, *arguments_of(run.job))} id={run.job.id.hex()} failed in attempt {run.attempt}"
 
 
 def _passes_through(error: BaseException) -> bool:

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from datetime import tzinfo
 
 from .durations import Duration, Moment
-from .engine import current
+from .engine import Raises, current
 from .firings import Firings
 from .jobs import AnyTask, EnqueuedJob
 from .report import Report
@@ -18,7 +18,7 @@ def run_pending(
     task: AnyTask | None = None,
     *,
     limit: int = MOST_RUNS,
-    raises: bool = True,
+    raises: Raises = True,
     until_idle: bool = True,
     expect: int | None = None,
 ) -> Report:
@@ -26,12 +26,12 @@ def run_pending(
     return current().run_pending(task, limit=limit, raises=raises, until_idle=until_idle, expect=expect)
 
 
-def fast_forward(by: Duration, *, raises: bool = True, limit: int | None = None, run: bool = True) -> Report:
+def fast_forward(by: Duration, *, raises: Raises = True, limit: int | None = None, run: bool = True) -> Report:
     """See `FakeEngine.fast_forward`."""
     return current().fast_forward(by, raises=raises, limit=limit, run=run)
 
 
-def travel_to(when: Moment, *, raises: bool = True, limit: int | None = None, run: bool = True) -> Report:
+def travel_to(when: Moment, *, raises: Raises = True, limit: int | None = None, run: bool = True) -> Report:
     """See `FakeEngine.travel_to`."""
     return current().travel_to(when, raises=raises, limit=limit, run=run)
 
@@ -40,7 +40,7 @@ async def arun_pending(
     task: AnyTask | None = None,
     *,
     limit: int = MOST_RUNS,
-    raises: bool = True,
+    raises: Raises = True,
     until_idle: bool = True,
     expect: int | None = None,
 ) -> Report:
@@ -48,17 +48,17 @@ async def arun_pending(
     return await current().arun_pending(task, limit=limit, raises=raises, until_idle=until_idle, expect=expect)
 
 
-async def afast_forward(by: Duration, *, raises: bool = True, limit: int | None = None) -> Report:
+async def afast_forward(by: Duration, *, raises: Raises = True, limit: int | None = None) -> Report:
     """See `FakeEngine.afast_forward`."""
     return await current().afast_forward(by, raises=raises, limit=limit)
 
 
-def fast_forward_to_next(n: int = 1, *, raises: bool = True) -> Report:
+def fast_forward_to_next(n: int = 1, *, raises: Raises = True) -> Report:
     """See `FakeEngine.fast_forward_to_next`."""
     return current().fast_forward_to_next(n, raises=raises)
 
 
-def outage(by: Duration, *, raises: bool = True, limit: int | None = None) -> Report:
+def outage(by: Duration, *, raises: Raises = True, limit: int | None = None) -> Report:
     """See `FakeEngine.outage`."""
     return current().outage(by, raises=raises, limit=limit)
 

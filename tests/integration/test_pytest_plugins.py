@@ -425,4 +425,6 @@ def test_child():
     assert done.returncode == 1 and "FileNotFoundError" in done.stderr
 """
     )
-    run(pytester, "-n", "2").assert_outcomes(passed=5)
+    result = run(pytester, "-n", "2")
+    result.assert_outcomes(passed=5)
+    result.stdout.fnmatch_lines(["autocron: start() was called 4 times and started nothing (autocron_guard)"])

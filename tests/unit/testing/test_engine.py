@@ -78,7 +78,9 @@ def test_the_error_of_a_task_is_raised_after_it_was_recorded(fake_engine: FakeEn
     with pytest.raises(KeyError) as caught:
         run_pending()
     assert caught.value.args == (7,)
-    assert caught.value.__notes__ == ["autocron: fail(order=7) failed in attempt 1; 0 jobs still pending"]
+    assert caught.value.__notes__ == [
+        f"autocron: fail(order=7) id={result.uuid} failed in attempt 1; 0 jobs still pending"
+    ]
     assert result.is_ready()
     assert result.error_message == "KeyError: 7"
 
@@ -94,6 +96,21 @@ def test_errors_can_be_collected_instead(fake_engine: FakeEngine) -> None:
     report = run_pending(raises=False)
     assert not report.ok
     assert [repr(run.exc) for run in report.failed] == ["ValueError('no')"]
+
+
+def test_final_errors_alone_can_be_raised(fake_engine: FakeEngine) -> None:
+    """testing 2.2: raises="final": those of jobs that are not tried again; a misspelt word is no silent True."""
+
+    @autocron.delay
+    def fail() -> None:
+        raise ValueError("no")
+
+    fail()
+    with pytest.raises(ValueError, match="no"):
+        run_pending(raises="final")
+    for function in (run_pending, lambda **options: fast_forward("1h", **options)):
+        with pytest.raises(ValueError, match=r"raises='finaly': only True, False and \"final\" are allowed"):
+            function(raises="finaly")
 
 
 def test_a_failure_that_nobody_has_seen_is_raised_at_the_end() -> None:

@@ -127,8 +127,22 @@ def test_one(fake_engine):
     assert send().result == "ann"   # not started: it runs in the caller
     with pytest.raises(autocron.AutocronError, match='mode "off"'): fast_forward("1d")
     with pytest.raises(autocron.AutocronError, match='mode "off"'): fake_engine.outage("1d")
+    with pytest.raises(autocron.AutocronError, match='mode "off"'): fake_engine.clock.advance(60)
+    with pytest.raises(autocron.AutocronError, match='mode "off"'): trap("worker.run.before")
+    assert fake_engine.clock.freezer == ""
+@pytest.mark.autocron(mode="off", start="2027-01-01T00:00Z")
+def test_two(): pass
 """
-    run(pytester, body).assert_outcomes(passed=1)
+    result = run(pytester, body, ini="autocron_mode = off")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["autocron: mode off, clock real, freezer none", "*its processes know no other time*"])
+
+
+def test_a_misspelt_mode_of_the_ini_file_ends_the_session_at_once(pytester: pytest.Pytester) -> None:
+    """testing 2.6: autocron_mode: not an error of each test."""
+    result = run(pytester, "def test_one(): pass", ini="autocron_mode = eager")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*autocron_mode = eager: only queued, inline, off is allowed"])
 
 
 def test_the_guard_holds_for_tests_that_do_not_know_of_autocron(pytester: pytest.Pytester) -> None:
@@ -184,6 +198,6 @@ def test_loading_the_plugin_loads_nothing_of_the_engine() -> None:
     for module in (plugin, testing, fixtures):
         tree = ast.parse(Path(module.__file__ or "").read_text())
         loaded = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
-        assert loaded <= {"__future__", "collections.abc", "typing", "simulation.fixtures"}, module
+        assert loaded <= {"__future__", "collections", "collections.abc", "typing", "simulation.fixtures"}, module
     with pytest.raises(AttributeError, match=r"public names are: .*run_pending"):
         testing.run_pendin  # noqa: B018
