@@ -260,8 +260,13 @@ class World:
             ours |= new
         for each in found.values():
             if each.pid != os.getpid() and each.state != "Z" and (each.pid in ours or self._is_marked(each.pid)):
-                alive.append(Process(each.pid, each.started, _role(each.pid)))
+                alive.append(Process(each.pid, each.started, self._role(each.pid, each.parent)))
         return alive
+
+    def _role(self, pid: int, parent: int) -> str:
+        role = _role(pid)
+        # Between fork and exec a worker still has the arguments of its monitor.
+        return "worker" if role == _role(parent) == "monitor" else role
 
     def _is_marked(self, pid: int) -> bool:
         try:
