@@ -11,14 +11,21 @@ app.db-autocron/   mode 0700, there while a monitor runs
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from ..errors import StoreError
+from ..errors import AutocronError, StoreError
+
+try:
+    import fcntl
+except ImportError:
+    raise AutocronError(
+        "autocron starts its processes on Linux and other POSIX systems; on Windows run the application in WSL "
+        "(autocron.testing works everywhere)"
+    ) from None
 
 SUFFIX: Final = "-autocron"
 FILES: Final = ("link", "slots", "starting", "lock")  # in the order in which they are removed

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import Raised, World, eventually
+from processes import PATIENCE_S, Raised, World, eventually
 
 
 def test_start_returns_true_where_it_starts_the_monitor(world: World) -> None:
@@ -313,3 +313,32 @@ def test_importing_has_no_side_effect(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert os.listdir(tmp_path) == []
+
+
+def test_where_processes_cannot_be_started_it_says_so_and_tests_work(tmp_path: Path) -> None:
+    """README, Limits: Windows, where `fcntl` is missing."""
+    script = tmp_path / "app.py"
+    script.write_text(f"""
+import sys
+sys.modules["fcntl"] = None
+import autocron
+from autocron.testing import fake_engine, run_pending
+
+@autocron.delay
+def double(number):
+    return 2 * number
+
+if __name__ == "__main__":
+    with fake_engine():
+        double(2)
+        print(run_pending().results)
+    try:
+        autocron.start({str(tmp_path / "app.db")!r})
+    except autocron.AutocronError as error:
+        print(error)
+""")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+    results, error = done.stdout.splitlines()
+    assert results == "[4]"
+    assert "on Windows run the application in WSL" in error
+    assert not (tmp_path / "app.db").exists()
