@@ -2,7 +2,11 @@
 
 A registration is *pending* until it is sent, then *unacknowledged* until the monitor says that it is safe. When the
 link breaks, whatever is unacknowledged is sent again over the next one; the store keeps a job once, whoever brings
-it. Callers only touch deques and the bell: they are never blocked by a slow monitor.
+it. Callers only touch deques and the bell: they are never blocked by a slow monitor. Who wants to know that a job is
+safe (blocking mode) waits for the monitor for some seconds, then writes into the store itself.
+
+A signal handler, or a finalizer, may come in the middle of all this and register, ask or stop. Then the background
+waits for the very thread that would wait for the background. So it does without: what it wants stored it stores itself.
 
 In a worker the channel is the link. It needs no acknowledgement: if the monitor dies, so does the worker, and the
 job runs again.
@@ -30,6 +34,8 @@ WINDOW_JOBS: Final = 5000  # sent and not acknowledged: enough to keep a monitor
 FALLBACK_AFTER_S: Final = 1.0  # without a monitor, registrations are then written by this process itself
 RETRY_S: Final = 1.0
 ANSWER_S: Final = 30.0
+STORED_S: Final = 5.0  # a monitor that has not stored a job by then is passed over, for a caller who waits for that
+TRIES: Final = 6
 LINGER_S: Final = 0.001  # a stream of registrations is looked at so often, instead of waking the thread for each
 
 
@@ -71,7 +77,7 @@ class Registrar:
         self._lost_at = interface.clock.monotonic() if link is None else 0.0
         self._sent_at = 0.0
         self._streaming = False
-        self._is_sending = False
+        self._is_inside = False  # somebody sends or writes; who finds it so under the mutex is that very thread
         self._failures = 0
         self._leaving = False
         self._questions: deque[Body] = deque()
@@ -85,6 +91,9 @@ class Registrar:
         """Hand over a registration; `blocking`: return when it is safely stored, StoreError if it cannot be."""
         # Where nobody else does the work, what is not handed over now might never be.
         blocking = blocking or isinstance(self.background, InCaller)
+        if blocking and self._interrupts():
+            self._store_at_once(job)
+            return
         if blocking:
             self._watched.add(job.id)
         lonely = self.is_idle()
@@ -122,17 +131,53 @@ class Registrar:
         else:
             self.bell.ring()
 
+    def _interrupts(self) -> bool:
+        """Whether this thread is in the middle of sending or writing, further down its stack."""
+        with self._mutex:
+            return self._is_inside
+
+    def _store_at_once(self, job: Job) -> None:
+        for number in range(1, TRIES + 1):
+            try:
+                self.interface.call(APP_FALLBACK, self._store, [job])
+                break
+            except StoreBusy:
+                if number == TRIES:
+                    raise
+        if self.link is not None:
+            self.link.send((messages.LOOK,))
+
     def _await_safe(self, job: Job) -> None:
-        self.background.wait_for(lambda: job.id not in self._watched or self.trouble is not None)
-        if job.id in self._watched and self.trouble is not None:
-            self._watched.discard(job.id)
+        for _ in range(TRIES):
+            until = self.interface.clock.monotonic() + STORED_S
+            if self.background.wait_for(lambda: self._is_decided(job.id), until):
+                break
+            self._write_directly()
+        if job.id not in self._watched:
+            return
+        self._watched.discard(job.id)
+        trouble = self.trouble
+        if trouble is None:
+            reason = "it is locked, or its monitor is stopped; the job may still be stored, and run"
+            raise StoreBusy(self.address, reason)
+        with self._mutex:
             for jobs in (self._returned, self._pending):
                 if job in jobs:
                     jobs.remove(job)  # the caller is told that it was refused, so it must not run later
-            raise type(self.trouble)(self.trouble.path, self.trouble.reason)
+        raise type(trouble)(trouble.path, trouble.reason)
+
+    def _is_decided(self, id: bytes) -> bool:
+        """Whether a job is stored or refused; trouble of others says nothing about one that is under way."""
+        if id not in self._watched:
+            return True
+        return self.trouble is not None and not any(
+            job.id == id for group in list(self._unacknowledged.values()) for job in group
+        )
 
     def ask(self, question: str, argument: object = None) -> Any:
         """The monitor's answer; AutocronError if there is none."""
+        if self._interrupts():
+            raise AutocronError("nobody can be asked by a signal handler that has come in the middle of a registration")
         number = next(self._numbers)
         self._put(number, (messages.ASK, number, question, argument))
         until = self.interface.clock.monotonic() + ANSWER_S
@@ -154,10 +199,10 @@ class Registrar:
         """Return when everything handed over is safe; what no monitor takes in time is written by us."""
         self.bell.ring()
         until = self.interface.clock.monotonic() + within_s
-        if not self.background.wait_for(self.is_idle, until):
-            self._write_directly()
-        if lost := len(self._unsure()) + len(self._pending):
-            logger.error("%d registrations are lost: %s", lost, self.trouble)
+        if self._interrupts() or not self.background.wait_for(self.is_idle, until):
+            reason = self._write_directly()
+            if reason is not None:
+                logger.error("%d registrations are lost: %s", len(self._unsure()) + len(self._pending), reason)
 
     def is_idle(self) -> bool:
         """Whether nothing is pending or unacknowledged."""
@@ -236,13 +281,13 @@ class Registrar:
         """Hand over what is pending, as far as the window allows."""
         with self._mutex:
             link = self.link
-            if link is None or self._is_sending:
-                return  # this very thread is in the middle of it: a signal handler, or a finalizer, has come
-            self._is_sending = True
+            if link is None or self._is_inside:
+                return
+            self._is_inside = True
             try:
                 self._send(link)
             finally:
-                self._is_sending = False
+                self._is_inside = False
 
     def _send(self, link: Channel) -> None:
         if self._introduction is not None and (introduction := self._introduction()) is not None:
@@ -273,13 +318,13 @@ class Registrar:
     def _send_group(self, link: Channel, jobs: deque[Job], *, again: bool) -> None:
         number = next(self._numbers)
         group: list[Job] = []
+        if self._relink is not None or self._watched:
+            self._unacknowledged[number] = group  # before it is filled: a job is never nowhere
         size = 0
         while jobs and len(group) < GROUP_JOBS and size < GROUP_BYTES:
             job = jobs.popleft()
-            size += len(job.payload)
             group.append(job)
-        if self._relink is not None or self._watched:
-            self._unacknowledged[number] = group
+            size += len(job.payload)
         body = (messages.REGISTER, number, again, [tuple(job) for job in group])
         self.interface.call(APP_REGISTER, link.send, body)
 
@@ -314,28 +359,36 @@ class Registrar:
     def _unsure(self) -> list[Job]:
         return [*(job for group in list(self._unacknowledged.values()) for job in group), *self._returned]
 
-    def _write_directly(self) -> None:
-        """No monitor is within reach: store what waits, as the monitor would."""
+    def _write_directly(self) -> StoreError | None:
+        """No monitor is within reach: store what waits, as the monitor would. Why that cannot be, or None."""
         with self._mutex:
             fresh = len(self._pending)
             jobs = [*self._unsure(), *list(self._pending)[:fresh]]
             if not jobs:
-                return
+                return None
+            interrupting, self._is_inside = self._is_inside, True
             try:
                 self.interface.call(APP_FALLBACK, self._store, jobs)
-            except StoreBusy:
-                return  # another program holds it locked: that only delays
+                if not interrupting:  # else they go on from where they are; the store keeps a job once
+                    self._forget(jobs, fresh)
             except StoreError as error:
-                self._note(error)
-                return
-            self.trouble = None
-            self._unacknowledged.clear()
-            self._returned.clear()
-            for _ in range(fresh):
-                self._pending.popleft()
-            self._settle_group(jobs)
-            if self.link is not None:  # to a monitor that was only slow, and would not know of them
-                self.link.send((messages.LOOK,))
+                if not isinstance(error, StoreBusy):  # another program holds it locked: that only delays
+                    self._note(error)
+                return error
+            finally:
+                self._is_inside = interrupting
+            return None
+
+    def _forget(self, jobs: list[Job], fresh: int) -> None:
+        """These are stored; the last ones, so many, were pending."""
+        self.trouble = None
+        self._unacknowledged.clear()
+        self._returned.clear()
+        for _ in range(fresh):
+            self._pending.popleft()
+        self._settle_group(jobs)
+        if self.link is not None:  # to a monitor that was only slow, and would not know of them
+            self.link.send((messages.LOOK,))
 
     def _store(self, jobs: list[Job]) -> None:
         store = self.interface.open_store(self.address)
@@ -352,6 +405,9 @@ class Registrar:
             return
         self._leaving = True
         number = next(self._numbers)
+        if self._interrupts():
+            link.send((messages.BYE, number))
+            return
         self._put(number, (messages.BYE, number))
         until = self.interface.clock.monotonic() + within_s
         self.background.wait_for(lambda: number in self._answers or self.link is not link, until)

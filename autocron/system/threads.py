@@ -34,6 +34,7 @@ class BackgroundThread:
         self._gates: deque[threading.Lock] = deque()
         self._stopped = False
         self._generation = 0
+        self._thread = 0
         if isinstance(bell, PipeBell):
             bell.on_deaf = self._go_on_in_another
         self._start()
@@ -51,6 +52,7 @@ class BackgroundThread:
             self.stop()
 
     def _run(self, generation: int) -> None:
+        self._thread = threading.get_ident()
         while not self._stopped and generation == self._generation:
             try:
                 going = self._step()
@@ -70,6 +72,8 @@ class BackgroundThread:
                 self._gates.popleft().release()
 
     def wait_for(self, condition: Callable[[], bool], until: float | None = None) -> bool:
+        if threading.get_ident() == self._thread:
+            return condition()  # a finalizer has come in the thread itself, and nobody else does the work
         # A lock of one's own, not a shared condition: there, who is woken waits once more, for the one who wakes.
         while not (condition() or self._stopped):
             gate = threading.Lock()

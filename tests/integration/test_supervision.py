@@ -327,6 +327,22 @@ def test_a_stopped_monitor_blocks_no_caller(world: World) -> None:
     assert world.monitor() == monitor
 
 
+def test_a_stopped_monitor_does_not_block_who_waits_for_the_store(world: World) -> None:
+    """Contract 3: blocking mode returns when the job is safely stored: past a monitor that is stopped, and once."""
+    world.configure(blocking=True)
+    application = world.application()
+    assert application.do("until_ready(add(1, 2))") == 3
+    monitor = world.monitor()
+    monitor.send(signal.SIGSTOP)
+    uuid = application.do("told('one').uuid")
+    assert [each.status for each in world.stored() if each.id.hex() == uuid] == [1]
+    monitor.send(signal.SIGCONT)
+    world.hear("told one")
+    assert application.do("until_ready(add(3, 4))") == 7
+    assert world.monitor() == monitor
+    assert not [each for each in world.notes() if each.startswith("told")]
+
+
 def test_a_stopped_worker_goes_with_the_application(world: World) -> None:
     """Contract 6: whatever state a worker is in, it does not outlive the application."""
     world.configure(grace_s=0.3)

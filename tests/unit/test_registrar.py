@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,7 @@ from small import Link, Small, job_of
 
 import autocron
 from autocron import messages
-from autocron.errors import AutocronError, MonitorError, StoreError, StoreFull
+from autocron.errors import AutocronError, MonitorError, StoreBusy, StoreError, StoreFull
 from autocron.interface import Body
 from autocron.job import Job, Status
 from autocron.registrar import GROUP_BYTES, GROUP_JOBS, RETRY_S, WINDOW_JOBS, Registrar
@@ -382,6 +383,130 @@ def test_blocking_mode_raises_when_the_store_is_full_and_the_job_never_runs(monk
     small.call(note.__wrapped__, 2)
     small.settle()
     assert ran == [2]
+
+
+def test_a_monitor_that_does_not_answer_is_passed_over(alone: Alone) -> None:
+    """contract 3: blocking mode returns when the job is safely stored; with a stopped monitor too, and it runs once."""
+    alone.register(1)
+    alone.registrar.add(job_of(number=2), blocking=True)
+    assert alone.stored() == [1, 2]
+    assert alone.registrar.is_idle()
+    assert alone.sent()[-1] == (messages.LOOK,)  # for when it goes on
+
+
+def test_nobody_waits_for_ever_for_a_file_that_stays_locked(alone: Alone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 3: a caller is told that its job may not be stored, whatever holds the database."""
+    monkeypatch.setattr(alone.small.store, "add", _raise_busy)
+    with pytest.raises(StoreBusy, match=r"app\.db: it is locked.*the job may still be stored"):
+        alone.registrar.add(job_of(number=1), blocking=True)
+    assert not alone.registrar._watched
+
+
+def _raise_busy(*args: Any, **kwargs: Any) -> None:
+    raise StoreBusy("app.db", "another program holds it locked")
+
+
+def test_who_waits_while_another_thread_stops_is_not_told_that_it_is_safe(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """contract 3: blocking mode never returns for a job that is nowhere."""
+    alone.registrar.stop()
+    monkeypatch.setattr(alone.small.store, "add", _raise_busy)
+    with pytest.raises(StoreBusy):
+        alone.registrar.add(job_of(number=1), blocking=True)
+
+
+def test_who_is_refused_was_not_on_its_way(alone: Alone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 6: trouble of another job says nothing about one that the monitor may just be storing."""
+    alone.register(1)
+    ((group, _, _),) = alone.groups()
+    monkeypatch.setattr(alone.registrar.background, "wait_for", lambda holds, until: seen.append(holds()) or seen[-1])
+    monkeypatch.setattr(alone.registrar, "_write_directly", lambda: alone.answer(messages.REGISTERED, group + 1))
+    seen: list[bool] = []
+    alone.answer(messages.UNSTORED, group, True, "app.db", "no space")
+    alone.registrar.trouble = None
+    alone.registrar._pending.append(job_of(number=2))
+    alone.registrar._watched.add(job_of(number=2).id)
+    alone.registrar.send()
+    alone.registrar.trouble = StoreFull("app.db", "no space")
+    alone.registrar._await_safe(job_of(number=2))
+    assert seen == [False, True]
+
+
+class Interrupted:
+    """A link during whose next `send` a signal handler comes."""
+
+    def __init__(self, alone: Alone, handler: Callable[[], object]) -> None:
+        link = alone.registrar.link
+        assert link is not None
+        send = link.send
+
+        def interrupted(body: Body) -> None:
+            link.send = send  # type: ignore[method-assign]
+            handler()
+            send(body)
+
+        link.send = interrupted  # type: ignore[method-assign]
+        # As in a thread that waits for the caller, which waits for it.
+        alone.registrar.background.wait_for = self.deadlock  # type: ignore[method-assign]
+
+    def deadlock(self, holds: Callable[[], bool], until: float | None = None) -> bool:
+        raise AssertionError("the background cannot send while this thread does")
+
+
+def test_a_signal_handler_may_block_in_the_middle_of_a_registration(alone: Alone) -> None:
+    """contract 3 and 6: what it registers is safe when the call returns, and nobody waits for a thread that waits."""
+    Interrupted(alone, lambda: alone.registrar.add(job_of(number=2), blocking=True))
+    alone.register(1)
+    assert alone.stored() == [2]
+    assert [jobs for _, _, jobs in alone.groups()] == [[1]]
+
+
+def test_a_signal_handler_may_stop_everything_in_the_middle_of_a_registration(alone: Alone) -> None:
+    """contract 1: SIGTERM may call `stop` at any moment; nothing is lost, and it does not wait in vain."""
+
+    def stop() -> None:
+        alone.registrar._pending.append(job_of(number=2))  # another thread's
+        alone.registrar.flush(3.0)
+        assert alone.stored() == [1, 2]
+        alone.registrar.leave(3.0)
+        alone.registrar.stop()
+        raise SystemExit
+
+    Interrupted(alone, stop)
+    with pytest.raises(SystemExit):
+        alone.register(1)
+    assert alone.stored() == [1, 2]
+    assert [body[0] for body in alone.ends[-1].inbox][-1] == messages.BYE
+
+
+def test_a_signal_handler_is_told_that_it_cannot_ask_now(alone: Alone) -> None:
+    """contract 4: is_ready never hangs."""
+
+    def ask() -> None:
+        with pytest.raises(AutocronError, match="in the middle of a registration"):
+            alone.registrar.ask(messages.RESULT, b"?")
+
+    Interrupted(alone, ask)
+    alone.register(1)
+
+
+def test_an_exception_in_the_middle_of_a_registration_loses_nothing_of_others(alone: Alone) -> None:
+    """design 1.1: a clean exit flushes, after Ctrl-C too."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    alone.is_there = False
+    alone.break_link()
+    alone.register(1, 2, 3)
+    alone.is_there = True
+    alone.registrar._find_link()
+    Interrupted(alone, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        alone.registrar.send()
+    alone.registrar._write_directly()
+    assert alone.stored() == [1, 2, 3]
 
 
 # -- what the monitor says -----------------------------------------------------------------------------------
