@@ -73,6 +73,7 @@ class Dispatcher:
         self._trouble: StoreError | None = None  # why the store took nothing when it was last tried
         self._retry_at: float | None = None  # monotonic; not None: leave the store alone until then
         self._groups: list[_Group] = []
+        self._unsure: list[Job] = []  # the store has reported an error, and may have taken them
         self._stored: list[tuple[Channel, int]] = []
         self._outcomes: list[Outcome] = []
         self._durations: dict[str, float] = {}
@@ -91,7 +92,7 @@ class Dispatcher:
         if self._retry_at is not None:
             self._refuse_waiting()
             return
-        if not self._groups:
+        if not (self._groups or self._unsure):
             return
         direct = not self.paused and len(self.ready) < READY_MOST and not self._is_due(now)
         fresh: list[Job] = []
@@ -101,11 +102,13 @@ class Dispatcher:
                 # What may have been stored before may have run before: the store decides.
                 (fresh if direct and not group.again and job.due <= now else waiting).append(job)
         try:
+            self._release_unsure()
             if waiting:
+                self._unsure = waiting
                 self.interface.call(MONITOR_ADD, self.store.add, waiting, token=0)
-                self._release_strays()
                 self.expect(min(job.due for job in waiting))
             if fresh:
+                self._unsure = fresh
                 new = self.interface.call(MONITOR_ADD, self.store.add, fresh, token=self.token)
                 self.ready.extend(new)
                 if len(new) < len(fresh):  # a slow monitor, past whom the application has written itself
@@ -114,18 +117,22 @@ class Dispatcher:
             self._note(error)
             self._refuse_waiting()
             return
+        self._unsure = []
         self._stored += [(group.channel, group.number) for group in self._groups]
         self._groups.clear()
         self._trouble = None
 
-    def _release_strays(self) -> None:
-        """What the store took though it reported an error is claimed by us, and in nobody's hands."""
-        again = {job.id for group in self._groups if group.again for job in group.jobs}
-        if not again:
+    def _release_unsure(self) -> None:
+        """What the store took though it reported an error may be claimed by us, and in nobody's hands."""
+        if not self._unsure:
             return
-        again -= {job.id for job in self.ready} | {each.id for each in self._outcomes}
-        again -= {id for member in self.pool.members.values() for id in member.inflight}
-        self.interface.call(MONITOR_RELEASE, self.store.release, sorted(again), token=self.token)
+        strays = {job.id for job in self._unsure}
+        # What was sent again, or written past us, has come to a worker before.
+        strays -= {job.id for job in self.ready} | {each.id for each in self._outcomes}
+        strays -= {id for member in self.pool.members.values() for id in member.inflight}
+        self.interface.call(MONITOR_RELEASE, self.store.release, sorted(strays), token=self.token)
+        self.expect(min(job.due for job in self._unsure))
+        self._unsure = []
 
     def _refuse_waiting(self) -> None:
         """Applications keep what is not stored and send it again; a worker's registrations wait here."""
@@ -295,8 +302,8 @@ class Dispatcher:
 
     def settle(self, now: float) -> list[bytes]:
         """Record outcomes; the jobs that have ended."""
-        # A job's own registrations come before its outcome: else its end could be stored without them.
-        if not self._outcomes or self._groups or self._retry_at is not None:
+        # A job's own registrations come before its outcome: where `add` was refused, this waits with it.
+        if not self._outcomes or self._retry_at is not None:
             return []
         try:
             self.interface.call(

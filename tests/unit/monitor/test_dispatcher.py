@@ -209,6 +209,42 @@ def test_an_application_is_told_to_keep_what_is_not_stored(bench: Bench, monkeyp
     assert bench.dispatcher.next_at() == RETRY_S
 
 
+@pytest.mark.parametrize("due", [0.0, NOW + 0.5], ids=["due", "due soon"])
+def test_what_the_store_took_though_it_reported_an_error_runs_although_nobody_sends_it_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, due: float
+) -> None:
+    """design 1: the application may have died meanwhile; what is stored is done, and in nobody's hands before."""
+    add = bench.store.add
+
+    def add_and_raise(jobs: Any, *, token: int) -> Any:
+        add(jobs, token=token)
+        raise StoreError("app.db", "the file was deleted while it was in use")
+
+    monkeypatch.setattr(bench.store, "add", add_and_raise)
+    bench.register(job_of(due=due))
+    monkeypatch.setattr(bench.store, "add", add)
+    assert bench.given(bench.members[0]) == []
+    bench.clock.advance(RETRY_S)
+    bench.turn()
+    assert bench.given(bench.members[0]) == [[1]]
+    assert bench.dispatcher.next_at() is None
+
+
+def test_what_is_sent_again_while_it_runs_is_not_given_out_a_second_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """design 1.2: where nobody died it runs once, whatever error the store reports for what it has had before."""
+    bench.register(job_of())
+    assert bench.given(bench.members[0]) == [[1]]
+    bench.refuse(monkeypatch, "add", StoreError("app.db", "disk I/O error"))
+    bench.register(job_of(), again=True)
+    monkeypatch.undo()
+    bench.clock.advance(RETRY_S)
+    bench.turn()
+    assert bench.given(bench.members[0]) == []
+    assert bench.status(1) == Status.PROCESSING
+
+
 def test_a_workers_registrations_wait_here_and_before_its_outcome(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
