@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from .faults import KINDS, POINTS, REFUSALS, STORE_LABELS, possible
+from .aims import CELLS, SITUATIONS
 from .run import OWN, Tale, Verdict, run
 from .shrink import shrink
 from .switcher import Switcher
@@ -19,24 +19,6 @@ from .tape import Entry, Numbers, numbers_of, save
 
 DIRECTORY: Final = Path(".autocron-sim")
 CHUNK: Final = 25
-
-SOMETIMES: Final = (
-    "a job is interrupted at the end of the grace period",
-    "a full disk is told to who registers",
-    "a monitor takes back what its predecessor had claimed",
-    "a poisonous job is given up",
-    "a power cut takes back what was not synced",
-    "a question is not answered, and says why",
-    "a registration is refused",
-    "a result is removed when its time is over",
-    "a start fails and says why",
-    "a worker gives jobs back",
-    "a worker outlives its monitor for a moment",
-    "an end loses what the disk does not take",
-    "an interrupted job is run again",
-    "registrations are sent again over a new link",
-    "without a monitor, the application writes itself",
-)
 
 
 @dataclass
@@ -77,14 +59,11 @@ class Account:
 
     def cells(self) -> dict[tuple[str, str], int]:
         """The matrix: each point with each fault that can strike there, and how often it did."""
-        wanted = [(point, kind) for point in POINTS for kind in KINDS.values()]
-        wanted += [(label, REFUSALS[kind]) for label in (*STORE_LABELS, "app.fallback") for kind in possible(label)]
-        wanted += [(f"spawn {role}", "fails") for role in ("monitor", "worker")]
-        return {cell: self.hits[cell] for cell in wanted}
+        return {(cell.point, cell.fault): self.hits[cell.point, cell.fault] for cell in CELLS}
 
     def missing(self) -> list[str]:
         """Situations that never came about."""
-        return [what for what in SOMETIMES if not self.sometimes[what]]
+        return [what for what in SITUATIONS if not self.sometimes[what]]
 
 
 @contextmanager

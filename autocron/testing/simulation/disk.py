@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Protocol
 
 from ...errors import StoreBusy, StoreError, StoreFull
 from ...stores.sqlite import SQLiteStore
@@ -136,27 +136,35 @@ class GatedStore:
         method = getattr(self._disk.store, name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            self._enter(name)
+            is_sure = self._enter(name)
             before = self._disk.db.total_changes
             result = method(*args, **kwargs)
             if name == "add":
                 self._disk.added(self._process, [job.id for job in args[0]])
             if self._disk.db.total_changes != before:
                 self._disk.wrote(self._process, name)
+            if not is_sure:
+                self._fail("unsure")
             return result
 
         return call
 
-    def _enter(self, method: str) -> None:
+    def _enter(self, method: str) -> bool:
+        """Pass the gate; False: the call is done, and fails all the same."""
         machine = self._process.machine
         if machine.running.label:  # a labelled call is a point already
             machine.check()
         else:
             machine.point(f"store.{method}.before")
         reason = self._trouble.refuse(self._process, machine.running.label or f"store.{method}")
-        if not reason:
-            return
-        machine.running.label = ""
+        if reason == "unsure" and method == "add":
+            return False
+        if reason:
+            self._fail(reason)
+        return True
+
+    def _fail(self, reason: str) -> NoReturn:
+        self._process.machine.running.label = ""
         if reason == "busy":
             raise StoreBusy(self._path, "another program holds it locked (simulated)")
         if reason == "full":

@@ -1,67 +1,40 @@
 """What can go wrong, and the swarm: each seed has a menu of its own, with rates of its own.
 
 A run in which everything fails all the time finds little, because nothing ever gets far. So a seed enables some kinds
-of faults, bounds their number, and often aims at one particular point. All that concerns only how a tape comes about;
-a tape that is played again has its faults where it has them.
+of faults, bounds their number, and is steered to particular ones (see `aims`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-from ...labels import LABELS
-from .disk import WRITES, Disk
+from .aims import (
+    BACK,
+    CRASH,
+    FORWARD,
+    KILL,
+    KINDS,
+    PAUSE,
+    POWER,
+    REFUSALS,
+    TERMINATE,
+    UNBORN,
+    UNSURE,
+    Road,
+    aims_of,
+    possible,
+)
+from .disk import Disk
 from .machine import Actor, Machine, Process
 
-CRASH, PAUSE, BACK, FORWARD, KILL, TERMINATE, KILL_ALL, POWER = range(1, 9)
-KINDS: Final = {
-    CRASH: "crash",
-    PAUSE: "pause",
-    BACK: "clock back",
-    FORWARD: "clock forward",
-    KILL: "kill another",
-    TERMINATE: "terminate another",
-    KILL_ALL: "kill all",
-    POWER: "power cut",
-}
-BUSY, FULL, BROKEN = 1, 2, 3
-REFUSALS: Final = {BUSY: "busy", FULL: "full", BROKEN: "broken"}
 PAUSES_S: Final = (0.001, 0.03, 0.5, 3.0, 31.0, 100.0)
 STEPS_S: Final = (1.0, 61.0, 3700.0)
 TROUBLES_S: Final = (0.0, 0.5, 3.0, 12.0)
 BOOTS_S: Final = (0.05, 0.0, 0.5, 4.0)
-STORE_LABELS: Final = tuple(
-    sorted(
-        {
-            f"monitor.{each}"
-            for each in ("open", "rescue", "add", "sync", "claim", "settle", "release", "fire", "prune", "tidy")
-        }
-    )
-)
-SIDES: Final = ("before", "after")
-LABELS_IN_ORDER: Final = tuple(sorted(LABELS))
-POINTS: Final = tuple(f"{label}.{side}" for label in LABELS_IN_ORDER for side in SIDES)
-
-
-# What else has to happen for a run to come to a rare point: numbers to be favoured, and how often.
-ROADS: Final[dict[str, dict[str, tuple[int, float]]]] = {
-    "monitor.fire": {"cron": (1, 1.0), "length": (3, 0.8)},
-    "monitor.prune": {"settings": (1, 1.0), "ttl": (1, 1.0), "length": (2, 0.8)},
-    "monitor.drain": {"leaves early": (1, 0.6), "step": (14, 0.3)},
-    "monitor.release": {"leaves early": (1, 0.6), "step": (14, 0.2), "task": (2, 0.4), "applications": (0, 0.6)},
-    "app.fallback": {"spawn of a monitor": (4, 0.6), "monitor.wait": (1, 0.15), "length": (2, 0.8)},
-}
-
-
-def possible(label: str) -> tuple[int, ...]:
-    """How the disk can refuse this call: what only reads needs no space, what only syncs waits for no lock."""
-    if label == "monitor.sync":
-        return (FULL, BROKEN)
-    method = label.rpartition(".")[2]
-    return (BUSY, FULL, BROKEN) if label == "app.fallback" or method in WRITES else (BUSY, BROKEN)
 
 
 @dataclass
@@ -73,47 +46,36 @@ class Swarm:
     refusals: tuple[int, ...] = ()
     refusal_rate: float = 0.0
     spawn_rate: float = 0.0
-    most: int = 0  # faults in this run
-    aim: str = ""  # a label, or "disk <label>"
-    aim_kind: int = 0
+    most: int = 0  # faults in this run, apart from those it is steered to
+    aims: dict[str, int] = field(default_factory=dict)  # decision of the tape → number
     aim_rate: float = 0.0
+    aim_most: int = 0  # for each of them
+    road: Road = field(default_factory=dict)
     switch_rate: float = 1.0
     partial_rate: float = 0.0
     victims: tuple[str, ...] = ("app", "monitor", "worker")
-    favoured: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, random: Random) -> Swarm:
+    def of(cls, seed: int) -> Swarm:
         """The swarm of a seed."""
+        random = Random(f"swarm {seed}")
         kinds = tuple(kind for kind in KINDS if random.random() < 0.4)
         refusals = tuple(kind for kind in REFUSALS if random.random() < 0.3)
-        swarm = cls(
+        cells, road = aims_of(seed)
+        return cls(
             kinds=kinds,
             rate=10 ** random.uniform(-3.5, -1.3) if kinds else 0.0,
             refusals=refusals,
             refusal_rate=10 ** random.uniform(-2.5, -0.5) if refusals else 0.0,
             spawn_rate=random.choice((0.0, 0.0, 0.1, 0.4)),
             most=random.choice((0, 1, 2, 3, 5, 8, 12)),
+            aims={cell.decision: cell.number for cell in cells},
+            aim_rate=random.choice((0.5, 0.8, 1.0)),
+            aim_most=random.choice((1, 1, 2, 3)),
+            road=road,
             switch_rate=random.choice((0.02, 0.1, 0.3, 1.0)),
             partial_rate=random.choice((0.0, 0.0, 0.1, 0.4)),
         )
-        if random.random() < 0.9:
-            swarm._take_aim(random)
-        return swarm
-
-    def _take_aim(self, random: Random) -> None:
-        """One fault at one point, again and again; often at a point that few runs come to."""
-        self.aim_rate = random.choice((0.05, 0.3, 0.8))
-        label = random.choice((*LABELS_IN_ORDER, *tuple(ROADS) * 3, *("app.fallback",) * 3))
-        self.favoured = ROADS.get(label, {})
-        self.most = max(self.most, 12 if label == "app.fallback" else 2)
-        if random.random() < 0.8:
-            self.aim, self.aim_kind = label, random.choice(tuple(KINDS))
-        else:
-            if label not in (*STORE_LABELS, "app.fallback"):
-                label = random.choice(STORE_LABELS)
-                self.favoured = ROADS.get(label, {})
-            self.aim, self.aim_kind = f"disk {label}", random.choice(possible(label))
 
 
 @dataclass
@@ -129,7 +91,8 @@ class Faults:
     story: list[str] = field(default_factory=list)  # what happened, in words
     power_cut: int = 0
     refused: int = 0
-    _reason: str = ""  # the disk refuses everything with it for a while
+    steered: Counter[str] = field(default_factory=Counter)  # how often each aim was hit
+    _trouble: int = 0  # the disk refuses everything that it can with it, for a while
     _until: float = 0.0
 
     def stop(self) -> None:
@@ -144,15 +107,17 @@ class Faults:
         process = actor.process
         if not self.active or process.kind not in self.swarm.victims:
             return
-        swarm, tape = self.swarm, self.machine.tape
-        if self.struck >= swarm.most:
-            kind = tape.draw(point, 9, 0.0)
-        elif point.rpartition(".")[0] == swarm.aim:
-            kind = tape.draw(point, 9, swarm.aim_rate, (swarm.aim_kind,))
-        else:
-            kind = tape.draw(point, 9, swarm.rate, swarm.kinds)
-        if kind:
+        if kind := self._draw(point, len(KINDS) + 1, self.swarm.rate, self.swarm.kinds):
             self._do(kind, process, point)
+
+    def _draw(self, decision: str, most: int, rate: float, among: Sequence[int] | None = None) -> int:
+        """A number of the tape: 0, one that this seed is steered to, or as the swarm has it."""
+        swarm, draw = self.swarm, self.machine.tape.draw
+        if decision in swarm.aims and self.steered[decision] < swarm.aim_most:
+            number = draw(decision, most, swarm.aim_rate, (swarm.aims[decision],))
+            self.steered[decision] += number > 0
+            return number
+        return draw(decision, most, rate if self.struck < swarm.most else 0.0, among)
 
     def _do(self, kind: int, process: Process, point: str) -> None:
         self._hit(point, KINDS[kind])
@@ -201,27 +166,23 @@ class Faults:
         if not self.active or process.kind == "operator":
             return ""
         machine, swarm = self.machine, self.swarm
-        if machine.clock.monotonic() < self._until:
-            self._hit(label, self._reason)
-            return self._reason
-        point = f"disk {label}"
         allowed = possible(label)
-        if self.struck >= swarm.most:
-            kind = machine.tape.draw(point, 4, 0.0)
-        elif point == swarm.aim and swarm.aim_kind in allowed:
-            kind = machine.tape.draw(point, 4, swarm.aim_rate, (swarm.aim_kind,))
-        else:
-            among = [each for each in swarm.refusals if each in allowed]
-            kind = machine.tape.draw(point, 4, swarm.refusal_rate if among else 0.0, among)
+        if machine.clock.monotonic() < self._until:
+            if self._trouble not in allowed:
+                return ""
+            self._hit(label, REFUSALS[self._trouble])
+            return REFUSALS[self._trouble]
+        among = [each for each in swarm.refusals if each in allowed]
+        kind = self._draw(f"disk {label}", len(REFUSALS) + 1, swarm.refusal_rate if among else 0.0, among)
         if not kind:
             return ""
         self.refused += 1
-        self._reason = REFUSALS[kind]
-        seconds = TROUBLES_S[machine.tape.draw("length of a refusal", len(TROUBLES_S))]
+        self._trouble = kind
+        seconds = 0.0 if kind == UNSURE else TROUBLES_S[machine.tape.draw("length of a refusal", len(TROUBLES_S))]
         self._until = machine.clock.monotonic() + seconds
-        self._hit(label, self._reason)
-        self._tell(f"the disk is {self._reason} at {label} of {process.name}, for {seconds} s")
-        return self._reason
+        self._hit(label, REFUSALS[kind])
+        self._tell(f"the disk is {REFUSALS[kind]} at {label} of {process.name}, for {seconds} s")
+        return REFUSALS[kind]
 
     # -- at the birth ----------------------------------------------------------------------------------------
 
@@ -229,11 +190,9 @@ class Faults:
         """Seconds until a new process begins; OSError if there is to be none."""
         if not self.active:
             return BOOTS_S[0]
-        rate = self.swarm.spawn_rate if self.struck < self.swarm.most else 0.0
-        kind = self.machine.tape.draw(f"spawn of a {role}", len(BOOTS_S) + 1, rate)
-        if kind:
-            self._hit(f"spawn {role}", "fails" if kind == len(BOOTS_S) else "takes another time")
-        if kind == len(BOOTS_S):
+        kind = self._draw(f"spawn of a {role}", len(BOOTS_S) + 1, self.swarm.spawn_rate)
+        if kind == UNBORN:
+            self._hit(f"spawn {role}", "fails")
             self._tell(f"a {role} cannot be started")
             self.machine.running.label = ""
             raise OSError(11, "Resource temporarily unavailable (simulated)")

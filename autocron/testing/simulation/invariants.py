@@ -62,6 +62,9 @@ class Witness:
             assert end.owner is not None
             self._leaving.add(end.owner.pid)
         elif kind == messages.RELEASED:
+            assert end.owner is not None
+            if self._running.get(end.owner.pid) in body[1]:
+                del self._running[end.owner.pid]  # it was interrupted, and is anybody's again
             self.model.sometimes["a worker gives jobs back"] += 1
         elif kind == messages.UNSTORED:
             self.model.sometimes["a full disk is told to who registers"] += 1
@@ -98,7 +101,11 @@ class Witness:
         """A process has brought jobs, some of which may have been there."""
         if process.kind == "app":
             self._fallback.setdefault(process.pid, []).extend(ids)
-            self.model.sometimes["without a monitor, the application writes itself"] += 1
+            monitors = any(each.listener is not None for each in self.machine.living("monitor"))
+            if monitors:
+                self.model.sometimes["an application writes past a monitor that is stopped"] += 1
+            else:
+                self.model.sometimes["without a monitor, the application writes itself"] += 1
 
     # -- what is done ----------------------------------------------------------------------------------------
 
@@ -137,7 +144,6 @@ class Witness:
     def interrupted(self, process: Process) -> None:
         """The job that this worker runs was interrupted."""
         job = process.role.running
-        self._running.pop(process.pid, None)
         if job is not None:
             self.model.interrupted(job.id)
 
@@ -156,6 +162,8 @@ class Witness:
             self._running.pop(process.pid, None)
             self.model.worker_died(process.pid)
             if process.killed_by_parent and process.parent is not None:
+                if process.begun is not None:
+                    self.model.sometimes["a worker does not end within its grace period and is killed"] += 1
                 # Its monitor spares the job; a successor that finds it begun cannot know.
                 self._spared.setdefault(process.parent.pid, []).append(process.begun)
             else:

@@ -251,7 +251,7 @@ class Machine:
     def _count(self) -> None:
         self.events += 1
         self.clock.advance(EVENT_S)
-        if self.events > self.most_events:
+        if self.events > self.most_events + self.clock.monotonic():  # a crontab has its events each minute
             self.fail("quiet", f"{self.events} events, and no end: somebody spins")
             raise Killed
 

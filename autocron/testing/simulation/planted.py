@@ -104,6 +104,11 @@ def all_taken_as_new(self: SQLiteStore, jobs: Any, *, token: int) -> Any:
     return jobs
 
 
+@_method(Dispatcher, "_release_unsure", "what the store took although it reported an error stays claimed")
+def unsure_and_claimed(self: Dispatcher) -> None:
+    """Nothing."""
+
+
 @_method(Registrar, "_lose_link", "what was sent and not acknowledged is forgotten with the link")
 def lost_with_the_link(self: Registrar, link: Channel) -> None:
     if link is not self.link:
@@ -230,11 +235,12 @@ def given_up_too_late(self: Dispatcher, job: Job, how: str) -> None:
 
 @_method(Dispatcher, "settle", "an outcome is stored before what the job has registered")
 def outcome_before_registrations(self: Dispatcher, now: float) -> list[bytes]:
-    groups, self._groups = self._groups, []
+    trouble, retry_at = self._trouble, self._retry_at
+    self._retry_at = None
     try:
         return list(_settle(self, now))
     finally:
-        self._groups = groups
+        self._trouble, self._retry_at = self._trouble or trouble, self._retry_at or retry_at
 
 
 @_method(Dispatcher, "settle", "outcomes are forgotten when the disk refuses them")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from ... import payload
 from ...engine import Engine
 from ...job import Entry, Status
 from ...result import Result
+from ...run import Interrupted
 from .disk import Row
 from .machine import Machine
 
 LONG_S: Final = 20.0  # longer than any grace period
 TICK: Final = "simulated:tick"
+STUBBORN: Final = "simulated:stubborn"
 
 
 class Program:
@@ -31,6 +34,7 @@ class Program:
                 self.quick,
                 self.slow,
                 self.long,
+                self.stubborn,
                 self.fails,
                 self.leaves,
                 self.odd,
@@ -40,7 +44,8 @@ class Program:
                 self.tick,
             )
         }
-        self.names = [*(each for each in self.tasks if each != TICK), "simulated:missing"]
+        plain = [each for each in self.tasks if each not in (TICK, STUBBORN)]
+        self.names = [*plain, "simulated:missing", STUBBORN]  # tapes know them by their place
 
     def resolve(self, address: str) -> Callable[..., Any]:
         if address not in self.tasks:
@@ -64,6 +69,14 @@ class Program:
 
     def long(self, number: int) -> int:
         self.machine.sleep(LONG_S)
+        return 2 * number
+
+    def stubborn(self, number: int) -> int:
+        """Goes on although it is interrupted, so that its worker has to be killed."""
+        until = self.machine.clock.monotonic() + LONG_S
+        while (left := until - self.machine.clock.monotonic()) > 0:
+            with suppress(Interrupted):
+                self.machine.sleep(left)
         return 2 * number
 
     def fails(self, number: int) -> int:

@@ -58,15 +58,15 @@ class Story(Protocol):
 class Tale(Protocol):
     """Makes the story of a run."""
 
-    def swarm(self, random: Random) -> Swarm: ...
+    def swarm(self, seed: int) -> Swarm: ...
     def story(self, machine: Machine, disk: Disk, faults: Faults, witness: Witness) -> Story: ...
 
 
 class OwnTale:
     """Our own program, with every fault there is."""
 
-    def swarm(self, random: Random) -> Swarm:
-        return Swarm.of(random)
+    def swarm(self, seed: int) -> Swarm:
+        return Swarm.of(seed)
 
     def story(self, machine: Machine, disk: Disk, faults: Faults, witness: Witness) -> Story:
         return Scenario(machine, disk, faults, witness, Program(machine))
@@ -80,8 +80,8 @@ def run(
 ) -> Verdict:
     """Simulate this seed; or, with the numbers of a tape, that run again."""
     tape = Tape(Random(f"autocron {seed}")) if numbers is None else Tape(None, numbers)
-    swarm = tale.swarm(Random(f"swarm {seed}"))
-    tape.favoured = swarm.favoured
+    swarm = tale.swarm(seed)
+    tape.favoured = swarm.road
     machine = Machine(str(seed), tape, switcher)
     machine.switch_rate, machine.partial_rate = swarm.switch_rate, swarm.partial_rate
     machine.death_signal = tape.draw("no signal at the death of the parent", 2, 0.6) == 0

@@ -82,6 +82,7 @@ class Scenario:
                 "blocking": draw("blocking", 2) == 1,
             }
             self.disk.store.save_settings(values)
+            self.disk.wrote(self.machine.running.process, "save_settings")
             self.disk.sync()
             witness.grace_s = values["grace_s"]
             witness.full_durability = values["durability"] == "full"
@@ -168,9 +169,6 @@ class Scenario:
         except StoreError:
             self.model.sometimes["a registration is refused"] += 1
             return None
-        if not result.uuid:
-            self.model.sometimes["autocron is not active, the task runs in the caller"] += 1
-            return None
         id = bytes.fromhex(result.uuid)
         self.machine.note(self.machine.running.name, f"has registered job {id.hex()[8:18]} ({name.rpartition(':')[2]})")
         if process.kind == "app":
@@ -225,7 +223,7 @@ class Scenario:
         begin, wall = machine.clock.monotonic(), machine.clock.time()
         limit = begin
         while left := self._what_is_left():
-            longest = LONG_S * sum(1 for row in self.model.rows.values() if row.task.endswith("long"))
+            longest = LONG_S * sum(1 for row in self.model.rows.values() if row.task.endswith(("long", "stubborn")))
             last = max((row.due for row in self.model.rows.values()), default=0.0)
             limit = max(limit, begin + RECOVERY_S + longest + max(0.0, last - wall))  # results may be removed meanwhile
             if machine.clock.monotonic() > limit:

@@ -33,7 +33,7 @@ class Tape:
         self._random = random
         self._given = numbers or {}
         self._drawn: dict[str, int] = {}
-        self.favoured: dict[str, tuple[int, float]] = {}  # label → a number that is drawn more often, and how often
+        self.favoured: Mapping[str, tuple[int, float]] = {}  # label → a number that is drawn more often, and how often
         self.numbers: Numbers = {}
 
     @property

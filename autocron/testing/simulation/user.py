@@ -11,9 +11,10 @@ from ...engine import Engine
 from ...errors import AutocronError
 from ...job import Entry
 from ...registry import registry
+from .aims import CRASH, KILL, PAUSE
 from .campaign import DIRECTORY, a_switcher, shrunk, write
 from .disk import Disk
-from .faults import CRASH, KILL, PAUSE, Faults, Swarm
+from .faults import Faults, Swarm
 from .invariants import Witness, holds
 from .lines import with_points
 from .machine import Machine, Process, Violation
@@ -90,8 +91,9 @@ class Simulation:
 
     # -- see run.Tale ----------------------------------------------------------------------------------------
 
-    def swarm(self, random: Random) -> Swarm:
+    def swarm(self, seed: int) -> Swarm:
         """Few deaths, so that no job is given up as poisonous."""
+        random = Random(f"swarm {seed}")
         return Swarm(
             kinds=random.choice(((CRASH,), (CRASH, KILL), (CRASH, PAUSE))),
             rate=10 ** random.uniform(-2.3, -0.7),

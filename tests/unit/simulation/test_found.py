@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from autocron.testing.simulation.faults import BUSY, CRASH, FULL, KILL, PAUSE
+from autocron.testing.simulation.aims import BUSY, CRASH, FULL, KILL, PAUSE, UNSURE
 from autocron.testing.simulation.run import Verdict, run
 from autocron.testing.simulation.switcher import Switcher
 from autocron.testing.simulation.tape import Numbers
@@ -85,5 +85,21 @@ def test_what_an_application_has_written_past_a_slow_monitor_runs_once(switcher:
         "monitor.add.before": {0: PAUSE},
         "length of a pause": {0: 4},
         "length": {0: 2},
+    }
+    holds(numbers, switcher)
+
+
+def test_what_the_store_took_though_it_reported_an_error_runs_although_its_application_died(
+    switcher: Switcher,
+) -> None:
+    """design 1: nobody sends it again, and nobody has it in hand: the monitor finds it in the store."""
+    numbers = {
+        "applications": {0: 1},
+        "length": {0: 1},
+        "leaves early": {0: 1, 1: 1, 2: 1, 3: 1, 5: 1},
+        "restart": {1: 1, 2: 1, 4: 1, 8: 1},
+        "steps of an application": {4: 2, 5: 1},
+        "farewell": {4: 2},
+        "disk monitor.add": {2: UNSURE},
     }
     holds(numbers, switcher)

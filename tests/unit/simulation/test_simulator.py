@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from autocron.labels import LABELS
+from autocron.testing.simulation.aims import CRASH, POINTS, STORE_LABELS
 from autocron.testing.simulation.campaign import Account, a_switcher, shrunk, write
-from autocron.testing.simulation.faults import CRASH, POINTS, STORE_LABELS
 from autocron.testing.simulation.planted import BUGS
 from autocron.testing.simulation.report import account_in_words, failure_in_words
 from autocron.testing.simulation.run import run
