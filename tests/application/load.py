@@ -7,6 +7,7 @@ from tasks import note
 
 import autocron
 from autocron.engine import current
+from autocron.errors import StoreError
 
 DIRECTORY = os.environ["AUTOCRON_TEST"]
 DATABASE = os.path.join(DIRECTORY, "app.db")
@@ -51,7 +52,12 @@ def every_minute():
 
 def start_and_register(prefix, number):
     """In blocking mode: whatever is noted here was acknowledged. Tell when that is over."""
-    autocron.start(DATABASE, workers=2)
+    while True:
+        try:
+            autocron.start(DATABASE, workers=2)
+            break
+        except StoreError:
+            continue  # its disk was full for a moment
     register(prefix, number)
     note("registered", prefix)
 
@@ -61,7 +67,10 @@ def register(prefix, number):
     for each in range(number):
         task = (at_once, soon, twice)[each % 3]
         name = f"{prefix}-{each}"
-        write("accepted", f"{task(name).uuid} {name}")
+        try:
+            write("accepted", f"{task(name).uuid} {name}")
+        except StoreError:
+            continue  # it was refused, so nobody relies on it
 
 
 class Registering:

@@ -14,7 +14,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 from processes import PATIENCE_S, PAUSE_S, Application, Process, Timeout, World, eventually
@@ -63,21 +63,26 @@ class Chaos:
         application.do("import load")
         return application
 
-    def watch(self, otherwise: Callable[[], object]) -> Process | None:
-        """The process that has stopped at the failpoint; None if something else holds before."""
+    def is_reached(self, otherwise: Callable[[], object]) -> bool:
+        """Wait until a process has reached the failpoint; False if something else holds before."""
         until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until:
             over = otherwise()
             if self.log.exists():
-                return self._held()
+                return True
             if over:
-                return None
+                return False
             time.sleep(PAUSE_S)
         raise Timeout(f"neither the failpoint nor anything else; {self.world.family()}\n{self.world.stderr()}")
 
-    def _held(self) -> Process:
-        pid = eventually(lambda: self.log.read_text().split()[1:2])[0]
-        held: list[Process] = eventually(lambda: self._stopped(int(pid)))
+    def reached_by(self) -> int:
+        """The process that has reached it."""
+        return int(eventually(lambda: self.log.read_text().split()[1:2])[0])
+
+    def held(self) -> Process:
+        """The process that has stopped there."""
+        pid = self.reached_by()
+        held: list[Process] = eventually(lambda: self._stopped(pid))
         return held[0]
 
     def _stopped(self, pid: int) -> list[Process]:
@@ -109,10 +114,13 @@ class Chaos:
         # As long as something is done, there is no reason to lose patience.
         while self.unfinished():
             done = self.count("done")
-            with suppress(Timeout):
+            try:
                 eventually(lambda: not self.unfinished())
-            if self.unfinished() and self.count("done") == done:
-                raise Timeout(f"nothing is done any more; left: {self.unfinished()}")
+            except Timeout:
+                if self.count("done") == done:
+                    raise Timeout(f"nothing is done any more; left: {self.unfinished()}") from None
+            else:
+                break  # a firing may come at any full minute
         assert application.end() == 0
         self.world.await_empty()
 
@@ -173,13 +181,13 @@ class Chaos:
 
 
 @contextmanager
-def measured(world: World, *labels: str) -> Iterator[None]:
+def measured(world: World, point: str, fault: str) -> Iterator[None]:
     """Inside, the application dies; the time from then until the tree is empty is noted."""
     yield
     died = time.monotonic()
     empty = world.await_empty()
     if path := os.environ.get(TIMES):
-        line = json.dumps({"labels": labels, "seconds": max(0.0, empty - died)})
+        line = json.dumps({"point": point, "fault": fault, "seconds": max(0.0, empty - died)})
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.write(fd, line.encode() + b"\n")
         os.close(fd)

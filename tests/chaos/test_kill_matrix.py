@@ -1,21 +1,26 @@
-"""Every point at the seam × every way to strike × every process: nothing acknowledged is lost, nothing is left.
+"""Every point at the seam × every fault that can strike there: nothing acknowledged is lost, nothing is left.
 
-By default one way and one process for each point, another one each day; `--chaos=all` takes them all.
+A signal strikes each of the three roles while one of them is held at the point; whoever is there can also end by
+itself, and its call of the store can be refused. By default one fault for each point, another one each day;
+`--chaos=all` takes them all.
 """
 
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 from harness import Chaos, measured, strike
-from processes import Application, Process, World
+from processes import Application, World
 
 from autocron.system.failpoints import POINTS
+from autocron.testing.simulation.aims import BUSY, FULL, REFUSALS, STORE_LABELS, UNSURE, possible
 
-HOW = ("KILL", "STOP", "TERM")
+SIGNALS = ("KILL", "STOP", "TERM")
 WHOM = ("monitor", "worker", "application")
 
 
@@ -23,20 +28,42 @@ class Case(NamedTuple):
     """One cell of the matrix."""
 
     point: str
-    how: str
-    whom: str
+    how: str  # a signal, or what the process at the point does
+    whom: str = "itself"
+
+    @property
+    def action(self) -> str:
+        """Of the failpoint."""
+        return "stop" if self.how in SIGNALS else self.how
+
+    @property
+    def fault(self) -> str:
+        """In the table of times."""
+        return f"{self.how} of the {self.whom}" if self.how in SIGNALS else f"{self.how} at the point"
 
 
-CASES = [Case(point, how, whom) for point in sorted(POINTS) for how in HOW for whom in WHOM]
+def faults_at(point: str) -> Iterator[Case]:
+    """The cells of a point."""
+    yield from (Case(point, how, whom) for how in SIGNALS for whom in WHOM)
+    yield Case(point, "exit")
+    label, _, side = point.rpartition(".")
+    if label in STORE_LABELS:
+        kinds = possible(label)
+        if side == "before":
+            yield from (Case(point, REFUSALS[kind]) for kind in (FULL, BUSY) if kind in kinds)
+        elif UNSURE in kinds:
+            yield Case(point, "full")  # stored, and an error all the same
+
+
+CASES = {point: list(faults_at(point)) for point in sorted(POINTS)}
 
 
 def chosen(config: pytest.Config) -> list[Case]:
-    """All, or one of the nine cells of each point, in a turn that is the same in all processes of a run."""
+    """All, or one cell of each point, in a turn that is the same in all processes of a run."""
     if config.getoption("--chaos") == "all":
-        return CASES
+        return list(itertools.chain.from_iterable(CASES.values()))
     turn = int(os.environ["AUTOCRON_CHAOS_TURN"])
-    cells = len(HOW) * len(WHOM)
-    return [case for number, case in enumerate(CASES) if number % cells == (number // cells + turn) % cells]
+    return [cases[(number + turn) % len(cases)] for number, cases in enumerate(CASES.values())]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -45,44 +72,55 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("case", cases, ids=["-".join(case) for case in cases])
 
 
-def test_a_strike_at_every_point(world: World, case: Case) -> None:
+def test_a_fault_at_every_point(world: World, case: Case) -> None:
     """Design 1: whatever is struck, wherever: what was acknowledged is done, and the tree is empty at the end."""
     chaos = Chaos(world)
-    application = chaos.application(f"{case.point}=stop")
+    application = chaos.application(f"{case.point}={case.action}")
     application.tell("load.start_and_register('load', 12)")
-    held = chaos.watch(lambda: "registered load" in world.notes() and not chaos.unfinished())
-    if held is None:
-        held = provoke(chaos, case, application)
-    assert held is not None, "the point was not reached"
-    targets = chaos.of_role(case.whom, application)[:1] or [held]
-    dies = application.identity in targets and case.how != "STOP"
-    if dies:
-        with measured(world, *case):
-            strike(case.how, targets, held)
-            application.wait()
+    in_a_plain_life = chaos.is_reached(lambda: "registered load" in world.notes() and not chaos.unfinished())
+    assert in_a_plain_life or provoke(chaos, case, application), "the point was not reached"
+    if case.how in SIGNALS:
+        dies = strike_at(chaos, case, application)
     else:
-        alive = application.identity.is_alive()
-        strike(case.how, targets, held)
-        if alive:
+        dies = case.how == "exit" and chaos.reached_by() == application.pid
+        if dies:
+            with measured(world, case.point, case.fault):
+                application.wait()
+    if not dies:
+        if application.identity.is_alive():
             application.tell("note('goes on')")
             world.hear("goes on")
-        with measured(world, *case):
+        with measured(world, case.point, case.fault):
             application.end()
-    chaos.finish(exactly_once=case.how != "KILL" or dies)
+    may_run_again = case.how in ("KILL", "exit") and not dies
+    chaos.finish(exactly_once=not may_run_again)
 
 
-def provoke(chaos: Chaos, case: Case, application: Application) -> Process | None:
+def strike_at(chaos: Chaos, case: Case, application: Application) -> bool:
+    """Send the signal while a process is held at the point; whether the application died of it."""
+    held = chaos.held()
+    targets = chaos.of_role(case.whom, application)[:1] or [held]
+    if application.identity not in targets or case.how == "STOP":
+        strike(case.how, targets, held)
+        return False
+    with measured(chaos.world, case.point, case.fault):
+        strike(case.how, targets, held)
+        application.wait()
+    return True
+
+
+def provoke(chaos: Chaos, case: Case, application: Application) -> bool:
     """Reach a point that a plain life does not reach, or only at its end."""
     world = chaos.world
     if case.point.startswith("monitor.tidy"):
-        return chaos.watch(lambda: False)
+        return chaos.is_reached(lambda: False)
     if case.point.startswith("app.fallback"):
         with open(world.directory / "app.db-autocron" / "lock", "r+") as lock:
             while not take(lock.fileno()):
                 for each in world.monitors():
                     each.kill()
             application.tell("load.register_together('late', 3)")
-            return chaos.watch(lambda: False)
+            return chaos.is_reached(lambda: False)
     world.shut("gate")
     application.do("[hold(f'slow-{number}') for number in range(3)] and None")
     world.hear("begun")
@@ -90,9 +128,9 @@ def provoke(chaos: Chaos, case: Case, application: Application) -> Process | Non
         "[load.at_once(f'waiting-{number}') for number in range(20)]; note('waiting'); import os; os._exit(0)"
     )
     world.hear("waiting")
-    held = chaos.watch(lambda: not world.family())
+    reached = chaos.is_reached(lambda: not world.family())
     world.open("gate")
-    return held
+    return reached
 
 
 def take(lock: int) -> bool:

@@ -64,14 +64,14 @@ def test_several_at_once(world: World, whom: tuple[str, ...]) -> None:
     application.do("load.at_once('first') and None")
     targets = [eventually(lambda role=role: chaos.of_role(role, application))[0] for role in whom]
     if "application" in whom:
-        with measured(world, "+".join(whom), "KILL"):
+        with measured(world, " + ".join(whom), "KILL of several at once"):
             strike("KILL", targets)
             application.wait()
     else:
         strike("KILL", targets)
         assert application.do("until_ready(add(1, 2))") == 3
         application.do("registering.stop()")
-        with measured(world, "+".join(whom), "KILL"):
+        with measured(world, " + ".join(whom), "KILL of several at once"):
             assert application.end() == 0
     chaos.finish(exactly_once=False)
 
@@ -83,7 +83,7 @@ def test_the_whole_tree_at_once(world: World) -> None:
         applications = [start(chaos, f"{life}-{each}") for each in range(2)]
         for application in applications:
             application.do("load.at_once('any') and None")
-        with measured(world, "everything", "KILL"):
+        with measured(world, "everything", "KILL of several at once"):
             strike("KILL", world.family())
             for application in applications:
                 application.wait()
