@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 from ...interface import Background, Bell, Channel, Event, Interface, Listener, Source, Stop
+from ..channels import MemorySource
 from . import wires
 from .machine import Machine, Process
 
@@ -75,7 +76,7 @@ class View:
 
     def wait(self, sources: Sequence[Source], until: float | None) -> list[Event]:
         process, clock = self.process, self.machine.clock
-        due = cast("Sequence[wires.Wire]", sources)
+        due = cast("Sequence[MemorySource]", sources)
         process.clock_set = False
         self.machine.point(f"{process.kind}.wait")
         exact = process.kind == "monitor"

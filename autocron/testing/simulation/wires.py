@@ -1,17 +1,17 @@
-"""What connects simulated processes: channels, listeners, bells, and the locks of threads.
+"""What connects simulated processes: the channels, listeners and bells of the small world, and the locks of threads.
 
-Every end belongs to a process, and passes through its gate: what a dead process says reaches nobody. Messages travel
-as the bytes that a real link carries, so that nothing is shared by accident.
+Every end belongs to a process, and passes through its gate: what a dead process says reaches nobody. Messages are what
+a real link makes of them, so that nothing is shared by accident, and may come a little later.
 """
 
 from __future__ import annotations
 
 import marshal
-from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, cast
 
-from ...interface import Body, Closed, Connected, Event, Message
+from ...interface import Body, Connected, Event, Message
+from ..channels import MemoryBell, MemoryChannel, MemoryListener
 
 if TYPE_CHECKING:
     from .machine import Actor, Process
@@ -19,57 +19,38 @@ if TYPE_CHECKING:
 FORMAT = 2  # as the real links
 
 
-class Wire(Protocol):
-    """What a simulated `wait` can wait for."""
-
-    def is_due(self) -> bool: ...
-    def events(self) -> Iterator[Event]: ...
-
-
-class End:
+class End(MemoryChannel):
     """One end of a channel. See `autocron.interface.Channel`."""
 
-    kin = False
+    peer: End
 
     def __init__(self, owner: Process | None, pid: int) -> None:
+        super().__init__(pid)
         self.owner = owner  # None: on its way to a process that has not accepted it
-        self.pid = pid
-        self.closed = False
-        self.inbox: deque[bytes] = deque()
-        self.peer: End = self
-        self._told = False
 
     def send(self, body: Body) -> None:
         assert self.owner is not None
-        data = marshal.dumps(body, FORMAT)
         self.owner.machine.point(f"{self.owner.kind}.send")
         if not self.closed and not self.peer.closed:
             self.owner.machine.witness.said(self, body)
-            self.peer.inbox.append(data)
-
-    def backlog(self) -> int:
-        return 0
+        super().send(marshal.loads(marshal.dumps(body, FORMAT)))  # noqa: S302 - our own bytes
 
     def close(self) -> None:
         if self.owner is not None:
             self.owner.machine.check()
-        self.closed = True
+        super().close()
 
-    def is_due(self) -> bool:
-        return not self.closed and (bool(self.inbox) or (self.peer.closed and not self._told))
+    def arrived(self) -> int:
+        assert self.owner is not None
+        most = len(self.inbox)
+        return most - self.owner.machine.draw_held_back(most)
 
     def events(self) -> Iterator[Event]:
         assert self.owner is not None
-        most = len(self.inbox)
-        # What the kernel has at this moment may be less than what was said.
-        held = self.owner.machine.draw_held_back(most)
-        for _ in range(most - held):
-            body = marshal.loads(self.inbox.popleft())  # noqa: S302 - our own bytes
-            self.owner.machine.witness.heard(self, body)
-            yield Message(self, body)
-        if not self.inbox and self.peer.closed and not self.closed and not self._told:
-            self._told = True
-            yield Closed(self)
+        for event in super().events():
+            if isinstance(event, Message):
+                self.owner.machine.witness.heard(self, event.body)
+            yield event
 
 
 def pair(owner: Process | None, pid: int, peer: Process | None, peer_pid: int) -> tuple[End, End]:
@@ -79,27 +60,24 @@ def pair(owner: Process | None, pid: int, peer: Process | None, peer_pid: int) -
     return ours, theirs
 
 
-class Listener:
+class Listener(MemoryListener):
     """The address of a monitor, held together with its lock."""
 
     def __init__(self, owner: Process, address: str) -> None:
+        super().__init__(self.vanish)
         self.owner = owner
         self.address = address
-        self.arrived: deque[End] = deque()
-
-    def is_due(self) -> bool:
-        return bool(self.arrived)
 
     def events(self) -> Iterator[Event]:
-        while self.arrived:
-            end = self.arrived.popleft()
+        for event in super().events():
+            end = cast(End, cast(Connected, event).channel)
             end.owner = self.owner
             self.owner.ends.append(end)
-            yield Connected(end)
+            yield event
 
     def close(self) -> None:
         self.owner.machine.check()
-        self.vanish()
+        super().close()
 
     def vanish(self) -> None:
         """The kernel closes it: who has not been accepted is refused."""
@@ -109,26 +87,16 @@ class Listener:
             del self.owner.machine.listeners[self.address]
 
 
-class Bell:
+class Bell(MemoryBell):
     """See `autocron.interface.Bell`."""
 
     def __init__(self, owner: Process) -> None:
+        super().__init__()
         self.owner = owner
-        self.rung = False
 
     def ring(self) -> None:
         self.owner.machine.point(f"{self.owner.kind}.ring")
-        self.rung = True
-
-    def close(self) -> None:
-        self.rung = False
-
-    def is_due(self) -> bool:
-        return self.rung
-
-    def events(self) -> Iterator[Event]:
-        self.rung = False
-        return iter(())
+        super().ring()
 
 
 class Mutex:
