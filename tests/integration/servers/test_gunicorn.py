@@ -118,7 +118,8 @@ def test_gunicorn_ends_as_it_would_without_autocron(preload: str, number: signal
     world.await_empty()
     (job,) = [each for each in world.stored() if not each.entry]
     assert not job.error
-    assert "Traceback" not in server.stderr()
+    # A quick end may interrupt gunicorn while it still writes its answer; it prints a traceback of its own then.
+    assert f"{os.sep}autocron{os.sep}" not in server.stderr()
     assert "was sent" not in server.stderr()  # no child that gunicorn does not know of
 
 
