@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from .engine import current
+from .engine import current, refuse_unreachable
 from .errors import TaskError
 from .job import Entry
 from .registry import registry
@@ -203,8 +203,8 @@ def cron(
         needed = [each.name for each in inspect.signature(plain).parameters.values() if _is_required(each)]
         if needed:
             raise TypeError(f"@cron {plain.__qualname__}: called without arguments, but it needs {', '.join(needed)}")
-        if _is_nested(plain) and not current().in_process:
-            raise TaskError(f"@cron {plain.__qualname__}: a worker process cannot find it; define it at module level")
+        if not current().in_process:
+            refuse_unreachable(address, f"@cron {plain.__qualname__}")
         registry.add_task(address, plain)
         registry.add_entry(
             plain, Entry("", address, schedule.crontab_string(), schedule.tz_name(), catch_up_s, overlap)
@@ -287,10 +287,6 @@ def _epoch(moment: datetime) -> float:
         return min((moment.astimezone(UTC) if moment.tzinfo else moment).timestamp(), LATEST)
     except (OverflowError, ValueError):
         return LATEST if moment.year > 1 else 0.0
-
-
-def _is_nested(function: Callable[..., Any]) -> bool:
-    return "<" in function.__qualname__  # <locals>, <lambda>
 
 
 def _is_required(parameter: inspect.Parameter) -> bool:

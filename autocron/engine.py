@@ -166,8 +166,8 @@ class Engine:
         registrar = self._registrar or self._become_guest()
         if registrar is None or not self._settings.enabled:
             return _run_here(function, args, kwargs)
-        if "<" in address or address.startswith("__main__:"):
-            self._refuse_unreachable(address)
+        if ("<" in address or address.startswith("__main__:")) and not self.in_process:
+            refuse_unreachable(address, address.rpartition(":")[2])
         encoded = payload.encode_call(args, dict(kwargs), allow_pickle=self._pickle_allowed, names=names)
         now = registrar.interface.clock.time()
         job = Job(id or self.new_id(now), address, encoded, now + after_s if due is None else due, priority, queue)
@@ -181,15 +181,6 @@ class Engine:
 
     def _hand_over(self, registrar: Registrar, job: Job) -> None:
         registrar.add(job, blocking=self._settings.blocking)
-
-    def _refuse_unreachable(self, address: str) -> None:
-        if self.in_process:
-            return
-        name = address.rpartition(":")[2]
-        if address.startswith("__main__:"):
-            raise TaskError(f"{name}: a worker cannot find a task of an interactive session; put it into a module")
-        if "<" in name:  # and not in the path of a script
-            raise TaskError(f"{name}: a worker cannot find a nested function or a lambda; define it at module level")
 
     def look_up(self, id: bytes) -> tuple[Stored | None, bool]:
         """A job as the store knows it, and whether pickles may be read."""
@@ -422,6 +413,14 @@ def _check_workers(workers: object) -> None:
         raise TypeError(f"workers={workers!r}: a whole number from 1 on, or None, is needed")
     if workers < 1:
         raise ValueError(f"workers={workers!r}: at least 1 is needed")
+
+
+def refuse_unreachable(address: str, name: str) -> None:
+    """TaskError, which calls it `name`, for a function that no worker would find."""
+    if address.startswith("__main__:"):
+        raise TaskError(f"{name}: a worker cannot find a task of an interactive session; put it into a module")
+    if "<" in address.rpartition(":")[2]:  # and not in the path of a script
+        raise TaskError(f"{name}: a worker cannot find a nested function or a lambda; define it at module level")
 
 
 def _announcement() -> tuple[int, list[Entry]]:

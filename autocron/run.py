@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from types import CoroutineType
+from types import CoroutineType, TracebackType
 from typing import Any, Final, NamedTuple
 
 LONGEST_MESSAGE: Final = 100_000
@@ -22,11 +22,11 @@ class Ended(NamedTuple):
     exception: BaseException | None = None
 
     def traceback(self) -> str:
-        """The lines of the traceback, without the frames of autocron itself."""
-        if self.exception is None:
+        """The lines of the traceback, without the frames that led to the task; empty if there are no others."""
+        if self.exception is None or _is_ours(self.exception):
             return ""
         frames = self.exception.__traceback__
-        while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith("autocron."):
+        while frames is not None and _module_of(frames).startswith(("autocron.", "asyncio.")):
             frames = frames.tb_next
         return "".join(traceback.format_exception(type(self.exception), self.exception, frames)).rstrip()
 
@@ -44,6 +44,25 @@ def run(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
     except BaseException as error:
         return Ended(None, message_of(error), error)
     return Ended(value, "")
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether nothing but autocron has a part in it: then its message says all."""
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        frames = each.__traceback__
+        while frames is not None:
+            if not _module_of(frames).startswith("autocron."):
+                return False
+            frames = frames.tb_next
+        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
+    return True
+
+
+def _module_of(frames: TracebackType) -> str:
+    return str(frames.tb_frame.f_globals.get("__name__", ""))
 
 
 def message_of(error: BaseException) -> str:

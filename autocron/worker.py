@@ -51,6 +51,7 @@ class Worker:
         self.channel = channel
         self.code = code
         self.gone = False  # the monitor is: nobody waits for what we do
+        self.forked = False  # this is a child that a task has forked: how it ends is nobody's outcome
         self.running: Job | None = None
         self.backlog: deque[Job] = deque()
         self.reply: Callable[[Body], None] = lambda body: None
@@ -170,6 +171,8 @@ class Worker:
                 return None
             return self._failed(job, Ended(None, _unloadable(job, error), error), monotonic() - started)
         ended = run(function, args, kwargs)
+        if self.forked and ended.exception is not None:
+            raise ended.exception
         duration = monotonic() - started
         if ended.error:
             return self._failed(job, ended, duration)
@@ -184,7 +187,8 @@ class Worker:
 
     def _failed(self, job: Job, ended: Ended, duration: float) -> Outcome:
         self._observe(job, ended)
-        logger.error("job %s of %s failed: %s\n%s", job.id.hex(), job.task, ended.error, ended.traceback())
+        lines = filter(None, (ended.error, ended.traceback()))
+        logger.error("job %s of %s failed: %s", job.id.hex(), job.task, "\n".join(lines))
         return Outcome(job.id, Status.ERROR.value, b"", ended.error, duration)
 
 

@@ -47,7 +47,7 @@ if __name__ == "__main__":
 class Application:
     """A process that has called `start` and stays until it is told to end."""
 
-    def __init__(self, directory: Path, database: Path, *args: str) -> None:
+    def __init__(self, directory: Path, database: Path, *args: str, cwd: Path | None = None) -> None:
         script = directory / "app.py"
         script.write_text(APPLICATION)
         self.script = str(script)
@@ -56,6 +56,7 @@ class Application:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            cwd=cwd,
         )
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "started\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -18,7 +18,7 @@ OTHER: Final = {"autocron": "unix", "unix": "autocron"}
 
 
 @click.command()
-@click.argument("crontab")
+@click.argument("crontab", nargs=-1, required=True, metavar="CRONTAB")
 @click.option(
     "--dialect", type=click.Choice(list(OTHER)), default="autocron", show_default=True, help="How to read it."
 )
@@ -36,7 +36,14 @@ OTHER: Final = {"autocron": "unix", "unix": "autocron"}
 @json_option
 @click.pass_obj
 def cron(
-    interface: Interface, /, crontab: str, dialect: str, number: int, tz: str | None, start: str | None, as_json: bool
+    interface: Interface,
+    /,
+    crontab: Sequence[str],
+    dialect: str,
+    number: int,
+    tz: str | None,
+    start: str | None,
+    as_json: bool,
 ) -> None:
     """Explain a crontab: in words, its next fire times, and how it reads in the other dialect.
 
@@ -47,20 +54,23 @@ def cron(
     Example:
       autocron cron "30 9 0,2 * *" --tz Europe/Berlin --from 2027-01-01T00:00
     """
-    parsed = Crontab.parse(crontab, dialect)
+    if len(crontab) > 1:  # and the shell may have made file names of its asterisks
+        raise click.UsageError(f"{len(crontab)} arguments: put the crontab in quotes, so that it is one")
+    (text,) = crontab
+    parsed = Crontab.parse(text, dialect)
     try:
         schedule = Schedule(parsed, tz=tz)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     after = interface.clock.time() if start is None else epoch(start, "--from", schedule.tz)
     document = {
-        "crontab": crontab,
+        "crontab": text,
         "dialect": dialect,
         "words": parsed.describe(),
         "tz": tz,
         "from": iso(after, schedule.tz),
         "fire_times": [iso(each, schedule.tz) for each in _fire_times(schedule, after, number)],
-        "other_dialect": _other(crontab, parsed, OTHER[dialect]),
+        "other_dialect": _other(text, parsed, OTHER[dialect]),
     }
     emit(document, as_json, _render)
 

@@ -122,10 +122,7 @@ class Database:
 
     def _open(self) -> Applications:
         if self._applications is None:
-            try:
-                self._store = self.interface.open_store(self.address)
-            except ValueError as error:
-                raise click.UsageError(str(error)) from None
+            self._store = self.interface.open_store(self.address)
             settings = Settings.from_stored(self._store.settings())
             pool = Pool(self.interface, self.address)  # empty: nobody works
             self._applications = Applications(self.interface, self._store, pool, settings)
@@ -161,13 +158,13 @@ def _existing(interface: Interface, file: str) -> str:
         address = interface.spawner.locate(file)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    if "://" in address or interface.spawner.in_process:
+    if interface.spawner.in_process:
         return address
     path = Path(address)
     try:
         found = path.stat()
     except FileNotFoundError:
-        raise StoreError(address, f"it does not exist{_misplaced(file)}") from None
+        raise StoreError(address, f"it does not exist{_way_out(file)}") from None
     except PermissionError:
         raise StoreError(
             address, "this user may not look into its directory; run as the owner of the database"
@@ -179,9 +176,9 @@ def _existing(interface: Interface, file: str) -> str:
     return address
 
 
-def _misplaced(file: str) -> str:
-    """A hint for who means a file in the current directory."""
+def _way_out(file: str) -> str:
+    """For who means a file in the current directory, or has not started an application yet."""
     here = Path(file).absolute()
     if Path(file).is_absolute() or file.startswith("~") or not here.exists():
-        return ""
+        return "; autocron.start() of an application makes it"
     return f"; a relative name lies in ~/.autocron/, for the file in the current directory give {here}"

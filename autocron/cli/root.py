@@ -84,4 +84,5 @@ def root(ctx: click.Context) -> None:
 
 
 for each in COMMANDS:
+    each.short_help = (each.help or "").partition("\n\n")[0]  # the whole sentence, where click would cut it
     root.add_command(each)

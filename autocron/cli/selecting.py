@@ -53,8 +53,8 @@ class Chosen:
             if beginning and number > 1 and self.is_change:
                 raise click.UsageError(f"more than one job has an id that begins with {beginning}: give more of it")
             if beginning and not number:
-                statuses = " or ".join(each.name.lower() for each in self.statuses) or "stored"
-                raise click.UsageError(f"no job ({statuses}) has an id that begins with {beginning}")
+                statuses = "".join(f"{each.name.lower()} or " for each in self.statuses).removesuffix("or ")
+                raise click.UsageError(f"no {statuses}job has an id that begins with {beginning}")
 
     def _selection(self, beginning: str, newest_first: bool) -> Selection:
         after, before = Selection().after, Selection().before

@@ -8,11 +8,8 @@ from ..interface import Store
 def open_store(address: str, *, create: bool = True) -> Store:
     """Open the store at this address: an absolute path, or ":memory:". `create`: make it if it is missing.
 
-    StoreError if it cannot be used; ValueError if there is no store for such an address.
+    StoreError if it cannot be used.
     """
-    if "://" in address:
-        scheme = address.split("://", 1)[0]
-        raise ValueError(f"{address!r}: there is no store for {scheme!r} yet; give the path of a SQLite file")
     from .sqlite import SQLiteStore  # noqa: PLC0415 - `import autocron` must not load sqlite3
 
     return SQLiteStore(address, create=create)

@@ -40,6 +40,8 @@ def _translation(path: str, error: sqlite3.Error) -> StoreError:
         return StoreFull(path, f"it cannot grow: a limit is reached, or the disk fails ({error})")
     if name in LOCKED:
         return StoreBusy(path, f"another program holds it locked ({error})")
+    if name.startswith("SQLITE_READONLY"):
+        return StoreError(path, "it is read-only: this user must be able to write to the file and to its directory")
     if name == "SQLITE_NOTADB":
         return StoreError(path, "it is not a SQLite database, or the beginning of the file is damaged")
     if name.startswith("SQLITE_CORRUPT"):

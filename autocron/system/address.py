@@ -11,6 +11,7 @@ app.db-autocron/   mode 0700, there while a monitor runs
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ except ImportError:
 SUFFIX: Final = "-autocron"
 FILES: Final = ("link", "slots", "starting", "lock")  # in the order in which they are removed
 LONGEST_SOCKET_PATH: Final = 100
+FORBIDDEN: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 PAUSE_S: Final = 0.005  # flock cannot wait for a limited time
 
 
@@ -38,18 +40,32 @@ def locate(database_file: str | Path) -> str:
     if not isinstance(database_file, str | Path):
         raise TypeError(f"database_file={database_file!r}: a str or a Path is needed")
     text = str(database_file)
-    if "://" in text:
-        return text
     if not text or "\0" in text:
         raise ValueError(f"database_file={text!r}: the name of a file is needed")
-    path = Path(text).expanduser()
-    if not path.is_absolute():
-        home = Path.home() / ".autocron"
-        home.mkdir(mode=0o700, exist_ok=True)
-        path = home / path
+    if "://" in text:
+        reason = f"there is no store for {text.partition('://')[0]!r} yet"
+        raise ValueError(f"database_file={text!r}: {reason}; give the path of a SQLite file")
+    if text == ":memory:":
+        raise ValueError(f"database_file={text!r}: the workers could not see it; give the name of a file")
+    path = _expanded(text)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the directory {path.parent} of the database {path} does not exist: create it first")
     return os.path.realpath(path)
+
+
+def _expanded(text: str) -> Path:
+    """The absolute path of a name; StoreError where that would be in a home directory that cannot be used."""
+    try:
+        path = Path(text).expanduser()
+        if not path.is_absolute():
+            home = Path.home() / ".autocron"
+            home.mkdir(mode=0o700, exist_ok=True)
+            path = home / path
+    except (OSError, RuntimeError) as error:  # as of many a service
+        why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error).rstrip(".")
+        reason = f"it would lie in the home directory of this user ({why}); give an absolute path"
+        raise StoreError(text, reason) from error
+    return path
 
 
 def directory_of(address: str) -> Path:
@@ -64,7 +80,8 @@ def make_directory(address: str) -> Path:
         path.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat()
     except OSError as error:
-        raise StoreError(address, f"cannot create {path}: {error.strerror}") from error
+        writable = f"; this user must be able to write to {path.parent}" if error.errno in FORBIDDEN else ""
+        raise StoreError(address, f"cannot create {path}: {error.strerror}{writable}") from error
     if found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise StoreError(address, f"{path} must belong to this user alone (chmod 700)")
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -95,7 +96,9 @@ def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> No
     code = ApplicationCode(started)
     code.prepare(spec)
     interrupter = _Interrupter()
-    worker = Worker(interface, channel, code, pickle_allowed=pickle_allowed, interrupt=interrupter.interrupt)
+    worker = Worker(
+        interface, channel, code, pickle_allowed=pickle_allowed, interrupt=interrupter.interrupt, observe=_observe
+    )
     interrupter.is_running = lambda: worker.running is not None
 
     def hear() -> bool:
@@ -104,7 +107,7 @@ def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> No
         return True
 
     def in_child() -> None:
-        worker.gone = True  # what a forked child of a task returns is nobody's result
+        worker.gone = worker.forked = True
         spawner.begin = lambda job: None  # type: ignore[method-assign]
 
     spawner.on_fork(in_child)
@@ -118,6 +121,17 @@ def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> No
     worker.loop(background)
     # Leave as any program does: what tasks have set up may want to flush or to close.
     sys.exit(0)
+
+
+def _observe(job: object, ended: object) -> None:
+    """A job has ended: what it has printed is to be seen, and what we say of it to be heard."""
+    for each in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # closed, or nobody reads it: the next one who prints learns it
+            each.flush()
+    # Who configures logging silences, by default, all loggers that are there already; in a worker ours always are.
+    for name, each in list(logging.root.manager.loggerDict.items()):
+        if name.startswith("autocron.") and isinstance(each, logging.Logger):
+            each.disabled = False
 
 
 def _await_spec(spawner: Any, channel: SocketChannel) -> tuple[Mapping[str, Any], bool, list[Event]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.machinery
-import importlib.util
 import os
 import runpy
 import sys
@@ -55,7 +54,8 @@ class ApplicationCode:
                 importlib.import_module(module)
         function = registry.tasks.get(address) or self._under_another_name(module, address.rpartition(":")[2])
         if function is None:
-            raise LookupError(f"there is no task {address}: no function of this name is decorated in {module}")
+            file = getattr(sys.modules.get(module), "__file__", None) or module
+            raise LookupError(f"there is no task {address}: no function of this name is decorated in {file}")
         return function
 
     def load_main(self, path: str) -> None:
@@ -72,10 +72,10 @@ class ApplicationCode:
                     main.__dict__.update(runpy.run_path(path, run_name=MAIN))
                     sys.modules["__main__"] = sys.modules[MAIN] = main
                 else:
-                    loader = importlib.machinery.SourceFileLoader(MAIN, path)
-                    main.__spec__ = importlib.util.spec_from_loader(MAIN, loader)
+                    # Without a __spec__, as Python leaves a script: by the path alone a process that a task spawns
+                    # can load it again.
                     main.__file__ = path
-                    loader.exec_module(main)
+                    importlib.machinery.SourceFileLoader(MAIN, path).exec_module(main)
         except BaseException:
             self._mains.discard(path)
             sys.modules["__main__"] = previous

@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import logging.config
 import os
 import signal
 import subprocess
@@ -160,11 +161,27 @@ def exit_worker(code):
 
 
 @autocron.delay
+def fork_and_exit(code):
+    """A job that forks a child, which ends as any program may; its exit code."""
+    pid = os.fork()
+    if not pid:
+        sys.exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@autocron.delay
 def shout(text):
     """A job that prints and logs."""
+    print("said", text)
     print("printed", text, file=sys.stderr)
     logging.basicConfig()
     logging.warning("logged %s", text)
+
+
+@autocron.delay
+def silence():
+    """A job that configures logging, as Django, alembic and many applications do: all loggers there are fall silent."""
+    logging.config.dictConfig({"version": 1})
 
 
 @autocron.delay

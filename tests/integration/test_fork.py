@@ -156,6 +156,17 @@ def test_a_pool_of_multiprocessing(world: World) -> None:
     world.await_empty()
 
 
+def test_a_child_that_a_task_forks(world: World) -> None:
+    """Contract 3: it ends as the task says, and that is nobody's outcome: with its exit code, or its last words."""
+    application = world.application()
+    assert application.do("until_ready(fork_and_exit(3))") == 3
+    assert world.stderr() == ""
+    assert application.do("until_ready(fork_and_exit('last words'))") == 1
+    assert "last words" in world.stderr()
+    assert "failed" not in world.stderr()
+    assert [each.error for each in world.stored()] == ["", ""]
+
+
 def test_a_fork_past_python(world: World) -> None:
     """Design 2: a C-level fork keeps a copy of the socket; the death of the process itself ends its link."""
     application = world.application()

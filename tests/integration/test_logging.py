@@ -98,3 +98,19 @@ def test_a_task_logs_as_it_likes(world: World) -> None:
     application.do("until_ready(shout('from the task'))")
     assert "printed from the task\n" in world.stderr()
     assert "WARNING:root:logged from the task\n" in world.stderr()
+
+
+def test_an_application_that_silences_the_loggers_there_are(world: World) -> None:
+    """Contract 6: `dictConfig` does so by default, and in each worker anew; jobs still fail aloud."""
+    application = world.application()
+    application.do("until_ready(silence())")
+    application.do("until_ready(fail('this went wrong'))")
+    eventually(lambda: [text for text in texts(world) if text.endswith("ValueError: this went wrong")])
+
+
+def test_what_a_job_prints_is_there_when_it_is_ready(world: World) -> None:
+    """Contract 6: also where stdout is a file or a pipe, and Python would keep it until the worker ends."""
+    with (world.directory / "stdout").open("wb") as stdout:
+        application = world.application(environment={"PYTHONUNBUFFERED": ""}, stdout=stdout)
+    application.do("until_ready(shout('aloud'))")
+    assert (world.directory / "stdout").read_text() == "said aloud\n"

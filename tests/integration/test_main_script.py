@@ -29,6 +29,13 @@ class Box:
     def method(number):
         return number * 2
 
+@autocron.delay
+def in_a_process(number):
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(abs, number).result()
+
 at_import = main_task(0)
 
 if __name__ == "__main__":
@@ -107,10 +114,12 @@ def test_tasks_of_the_main_program(world: World, start: object) -> None:
     application = start(world)  # type: ignore[operator]
     assert application.do("until_ready(main_task(1))") == [2, True]
     assert application.do("until_ready(Box.method(4))") == 8
+    # A process that a task spawns loads the main program too, as it would in the application.
+    assert application.do("until_ready(in_a_process(-1))") == 1
     # Ran at import in the application, where autocron was not active; a worker that loads the program ignores it.
     assert application.do("at_import.result") == [1, False]
     assert "is ignored" in application.stderr()
-    assert len(world.stored()) == 2
+    assert len(world.stored()) == 3
     # A restarted worker, and one of the next life, find them too.
     world.worker().kill()
     assert application.do("until_ready(main_task(2))") == [3, True]
@@ -186,6 +195,8 @@ def test_tasks_of_an_interactive_session_are_refused(world: World, arguments: tu
         )
         with pytest.raises(Raised, match="TaskError: main_task: a worker cannot find a task of an interactive session"):
             application.do("main_task(1)")
+        with pytest.raises(Raised, match="TaskError: @cron every: a worker cannot find a task of an interactive"):
+            application.do("@autocron.cron\ndef every(): pass")
         application.do("import tasks")
         assert application.do("until_ready(tasks.add(1, 2))") == 3
 

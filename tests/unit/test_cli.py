@@ -27,6 +27,7 @@ def test_help_lists_every_command() -> None:
     result = run("--help")
     assert result.exit_code == 0
     assert all(f"  {command.name} " in result.stdout for command in COMMANDS)
+    assert "..." not in result.stdout.partition("Commands:")[2]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)

@@ -271,7 +271,7 @@ def test_run_now_of_what_is_not_there_runs_nothing(small: Any, entry: str) -> No
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"known are {entry}" in result.stderr
     result = run(small, "run-now", "report", "abcdef")
-    assert "no job (waiting) has an id that begins with abcdef" in result.stderr
+    assert "no waiting job has an id that begins with abcdef" in result.stderr
     assert ran == []
 
 

@@ -118,7 +118,7 @@ def test_the_table_is_plain_where_no_terminal_is() -> None:
         (["@daily", "--from", "tomorrow"], "2027-01-01T00:00"),
         (["@daily", "--from", "0001-01-01"], "--from"),
         (["@daily", "--dialect", "quartz"], "'autocron', 'unix'"),
-        (["*", "9", "*", "*", "*"], "unexpected extra arguments"),
+        (["*", "9", "*", "*", "*"], "5 arguments: put the crontab in quotes"),
     ],
 )
 def test_refusals(args: list[str], part: str) -> None:

@@ -131,7 +131,9 @@ def test_nothing_is_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     clock = FakeClock()
     spawner: Any = Spawner(clock, tmp_path, [])
     interface = Interface(clock, spawner, open_store, None)  # type: ignore[arg-type]
-    with pytest.raises(StoreError, match=rf"{tmp_path}/app\.db: it does not exist$"):
+    with pytest.raises(
+        StoreError, match=rf"{tmp_path}/app\.db: it does not exist; autocron.start\(\) of an application makes it$"
+    ):
         Database(interface, "app.db")
     here = tmp_path / "here"
     here.mkdir()

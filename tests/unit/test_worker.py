@@ -234,6 +234,26 @@ def test_a_failure_is_one_line_and_its_traceback_without_our_frames(
     assert "autocron/run.py" not in message
 
 
+def test_what_only_autocron_has_to_say_is_one_line(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """style 10: the sentence is enough where no frame of the application has a part in it."""
+    with caplog.at_level(logging.ERROR, "autocron.worker"):
+        bench.outcome(lambda: (each for each in "ab"))
+    (record,) = caplog.records
+    assert record.getMessage().endswith("return value: a generator cannot be stored; use a list of what it yields")
+
+
+def test_a_failing_coroutine_is_told_without_the_event_loop(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """contract 6: the traceback begins in the application."""
+
+    async def fails() -> None:
+        raise ValueError("boom")
+
+    with caplog.at_level(logging.ERROR, "autocron.worker"):
+        bench.outcome(fails)
+    assert "in fails" in caplog.text
+    assert "asyncio" not in caplog.text
+
+
 # -- one after the other -------------------------------------------------------------------------------------
 
 

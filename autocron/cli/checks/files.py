@@ -243,6 +243,7 @@ def _remedy(case: Case, trouble: StoreError) -> str:
         ("not a SQLite", "give autocron a file of its own; if this was its database, restore a backup"),
         ("damaged", "restore a backup, or save what can be read: sqlite3 FILE .recover | sqlite3 saved.db"),
         ("newer", "pip install --upgrade autocron"),
+        ("to its directory", "run as the owner of the file and of its directory, or move it"),
         ("read-only", f"chmod u+w {case.path}, or run as its owner"),
         ("directory", "give the name of a file in it"),
         ("empty", "autocron.start() makes a database of it"),

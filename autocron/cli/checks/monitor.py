@@ -56,8 +56,6 @@ def link(case: Case) -> Iterator[Finding]:
     """Whether the monitor answers."""
     if case.is_stopped or case.is_blind:
         return
-    if case.is_stopped:
-        return
     clock = case.interface.clock
     started = clock.monotonic()
     try:
@@ -102,6 +100,14 @@ def same_versions(case: Case) -> Iterator[Finding]:
     elif version != __version__:
         yield Finding("versions", NOTE, f"the monitor is autocron {version}", "use the command of its environment")
     applications = case.overview["applications"]
+    directories = list(dict.fromkeys(each.get("directory", "") for each in applications))  # the newest comes last
+    if len(directories) > 1:
+        yield Finding(
+            "applications",
+            NOTE,
+            f"they run in different directories: {', '.join(directories)}; workers see the code of the newest",
+            "give each application a database of its own; while a new release is deployed it is meant",
+        )
     interpreters = sorted({each.get("executable", "") for each in applications})
     if len(interpreters) > 1:
         yield Finding(

@@ -27,12 +27,13 @@ def start(tmp_path: Path, database: Path) -> Iterator[Callable[..., Application]
     """Starts applications, and sees to their end."""
     started: list[Application] = []
 
-    def starter(*args: str) -> Application:
-        started.append(Application(tmp_path, database, *args))
+    def starter(*args: str, cwd: Path | None = None) -> Application:
+        started.append(Application(tmp_path, database, *args, cwd=cwd))
         return started[-1]
 
     yield starter
-    for each in started:
-        if each.process.poll() is None:
-            each.process.kill()
-            each.process.communicate()
+    running = [each for each in started if each.process.poll() is None]
+    for each in running:
+        each.process.kill()
+    for each in running:  # only now: the monitor, which all share, has the pipe of the first
+        each.process.communicate()

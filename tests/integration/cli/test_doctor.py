@@ -217,6 +217,17 @@ def test_jobs_that_are_late_or_failed(database: Path) -> None:
     assert any("1 ended in error" in each["found"] for each in examine_all(database))
 
 
+def test_applications_of_two_directories(database: Path, start: Start, tmp_path: Path) -> None:
+    """command line: two projects on one database run each other's jobs, and do not find them."""
+    start()
+    (tmp_path / "other").mkdir()
+    start(cwd=tmp_path / "other")
+    found = examine(database)[1]["applications"]
+    assert found["state"] == "note"
+    assert f"in different directories: {Path.cwd()}, {tmp_path}/other; workers" in found["found"]
+    assert "a database of its own" in found["remedy"]
+
+
 def examine_all(database: Path) -> list[dict[str, Any]]:
     return list(json.loads(run("doctor", database, "--json").stdout)["findings"])
 

@@ -73,9 +73,47 @@ def test_what_is_no_name_is_refused(home: Path, name: Any, error: type[Exception
         locate(name)
 
 
-def test_a_url_selects_another_store() -> None:
-    """contract 1: a URL (`postgresql://…`) selects another store."""
-    assert locate("postgresql://host/app") == "postgresql://host/app"
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("postgresql://host/app", "there is no store for 'postgresql' yet; give the path of a SQLite file"),
+        ("sqlite:///app.db", "there is no store for 'sqlite' yet; give the path of a SQLite file"),
+        (":memory:", "the workers could not see it; give the name of a file"),
+    ],
+)
+def test_what_is_no_file_is_refused(home: Path, name: str, words: str) -> None:
+    """contract 1: a URL selects another store, and there is none yet; style 10: the way out."""
+    with pytest.raises(ValueError, match=f"database_file='{name}': {words}"):
+        locate(name)
+    assert not (home / ".autocron").exists()
+
+
+@pytest.mark.parametrize("name", ["app.db", "~/app.db", "~nobody-of-this-name/app.db"])
+def test_without_a_home_a_relative_name_leads_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """style 10: many services have no home directory: the message says what to give instead."""
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a user who is not in the list of users
+    with pytest.raises(StoreError, match=rf"cannot use the database {name}: .*; give an absolute path"):
+        locate(name)
+    monkeypatch.undo()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    with pytest.raises(
+        StoreError, match=r"cannot use the database app.db: .*file/\.autocron: .*; give an absolute path"
+    ):
+        locate("app.db")
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """style 10: SQLite's log and the monitor's socket lie beside the database, so this user has to write there."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(StoreError, match=rf"Permission denied; this user must be able to write to {tmp_path}$"):
+        make_directory(str(tmp_path / "app.db"))
 
 
 def test_the_directory_beside_it_is_private(tmp_path: Path) -> None:
