@@ -461,20 +461,24 @@ def _pickled(value: object, name: str) -> bytes:
     except RecursionError:
         raise PayloadError(f"{name}: so many levels cannot be stored; nest less deeply") from None
     except Exception as error:  # __reduce__ of any class may raise anything
-        steps, culprit = _culprit(value, _MAX_DEPTH)
-        instead = way_out(culprit) or "use what it is made from, and make it inside the task"
+        steps, culprit, owner = _culprit(value, _MAX_DEPTH)
+        if owner is not culprit:
+            instead = f"pass the data that the task needs, not {described(owner)}"
+        else:
+            instead = way_out(culprit) or "use what it is made from, and make it inside the task"
         raise PayloadError(f"{name}{steps}: {described(culprit)} cannot be stored; {instead}") from error
 
 
-def _culprit(value: Any, room: int) -> tuple[str, object]:
-    """The way to the innermost object that refuses to be pickled, and the object."""
+def _culprit(value: Any, room: int) -> tuple[str, object, object]:
+    """The way to what refuses to be pickled; the innermost such object; and the outermost one that is not mere data."""
     for step, child in _children(value) if room else ():
         try:
             pickle.dumps(child, _PICKLE_PROTOCOL)
         except Exception:
-            steps, culprit = _culprit(child, room - 1)
-            return step + steps, culprit
-    return "", value
+            steps, culprit, owner = _culprit(child, room - 1)
+            is_data = not step.startswith(".") or dataclasses.is_dataclass(type(value))
+            return step + steps, culprit, owner if is_data else value
+    return "", value, value
 
 
 # Below, issubclass(type(value), …) and not isinstance: a proxy may do anything if asked for its __class__.

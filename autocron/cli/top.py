@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import sys
@@ -47,17 +48,21 @@ def top(interface: Interface, /, db: str, interval: float, number: int, as_json:
     """
     views = _views(interface, db, interval, number)
     first = next(views)  # what cannot be shown at all is an error, as in every command
-    rest = itertools.chain([first], views)
+    with contextlib.suppress(KeyboardInterrupt):  # that is how one ends it
+        _show(itertools.chain([first], views), as_json)
+
+
+def _show(views: Iterable[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
-        for each in rest:
+        for each in views:
             click.echo(json.dumps(each))
     elif sys.stdout.isatty():
         console = Console(markup=False, highlight=False, emoji=False)
         with Live(console=console, screen=True, auto_refresh=False) as live:
-            for each in rest:
+            for each in views:
                 live.update(_screen(each), refresh=True)
     else:
-        for each in rest:
+        for each in views:
             emit(each, False, _render)
             click.echo()
 

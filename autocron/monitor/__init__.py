@@ -289,7 +289,9 @@ class Monitor:
         if not self.applications.are_there():
             self._drain("the application has gone")
         elif (spec := self.applications.newest()) is not None and spec is not self.pool.spec:
-            self.pool.renew(spec)  # a short command has come and gone: back to the code of who stays
+            # A short command has come and gone: back to the code of who stays, and to how much it wants to hear.
+            self.pool.renew(spec)
+            self._on_level(spec.get("log_level", logging.WARNING))
 
     def _say_good_bye(self, channel: Channel, request: int) -> None:
         self.applications.linked[channel].leaving = request

@@ -197,6 +197,22 @@ def test_top_is_a_view_after_another(small: Any, entry: str, monkeypatch: pytest
     assert "not running" in run(small, "top", "-n", 1).stdout
 
 
+def test_ctrl_c_is_how_top_ends(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """command line: so it is no error, and nothing is said."""
+    real_wait = View.wait
+
+    def wait(self: View, sources: Sequence[Source], until: float | None) -> list[Event]:
+        if not sources and until is not None:  # between two views
+            raise KeyboardInterrupt
+        return real_wait(self, sources, until)
+
+    monkeypatch.setattr(View, "wait", wait)
+    for form in ([], ["--json"]):
+        result = run(small, "top", *form)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout.strip()
+
+
 # -- changing ------------------------------------------------------------------------------------------------
 
 

@@ -363,10 +363,15 @@ def test_the_level_of_the_log_is_passed_on(started: Small) -> None:
     logger.setLevel(logging.DEBUG)
     try:
         started.monitor._on_level = levels.append
-        Engine(started.world.interface()).start("app.db")
+        other = Engine(started.world.interface())
+        other.start("app.db")
+        assert levels == [logging.DEBUG]
+        other.leave()
+        started.hear()
     finally:
         logger.setLevel(before)
-    assert levels == [logging.DEBUG]
+    # And what holds when it has gone is what who stays has said.
+    assert levels == [logging.DEBUG, logger.getEffectiveLevel()]
 
 
 def test_now_is_the_time_of_the_current_engine(started: Small) -> None:

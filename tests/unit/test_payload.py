@@ -756,6 +756,21 @@ def test_enum_member_that_is_not_listed() -> None:
     assert "none of its members" in refusal(stray)
 
 
+class Request:
+    """As that of a web framework: a reference to half the process."""
+
+    def __init__(self) -> None:
+        self.environ = {"number": 1, "lines": iter("ab"), "input": a_generator()}
+
+
+def test_what_holds_more_than_data_is_named_as_a_whole() -> None:
+    """style 10: who passes a request has to pass something else, and not to look for the lock in it."""
+    assert refusal([Request()], allow_pickle=True) == (
+        f"value[0].environ['input']: a generator cannot be stored; "
+        f"pass the data that the task needs, not a {HERE}.Request"
+    )
+
+
 def test_object_that_refuses_to_be_pickled() -> None:
     """The object is named, also where nothing inside it is to blame."""
     start = f"value element: a {HERE}.Proxy cannot be stored; "
