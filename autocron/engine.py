@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -17,11 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from . import messages, payload
-from .errors import AutocronError, MonitorError, StoreError, TaskError
+from .errors import AutocronError, TaskError
 from .guest import Guest
-from .interface import Body, Channel, Clock, Closed, Interface, Message
+from .interface import Channel, Clock, Interface
 from .job import Entry, Job, Status, Stored
-from .labels import APP_CONNECT, APP_SPAWN
+from .linker import START_S, Linker
 from .registrar import Registrar
 from .registry import registry
 from .result import Result
@@ -30,9 +29,6 @@ from .settings import Settings
 
 logger = logging.getLogger("autocron.engine")
 
-START_S: Final = 15.0  # a monitor that is just ending may hold the database for its grace period
-RELINK_S: Final = 2.0
-SPAWNS: Final = 3
 FLUSH_S: Final = 3.0
 PAGE: Final = 500
 
@@ -55,8 +51,6 @@ class Engine:
         self._settings = Settings()
         self._pickle_allowed = False
         self._is_worker = False
-        self._directory = ""  # where this process was when it started
-        self._path: list[str] = []  # of modules, as the monitor was told
         self._joined = ""  # address of the database where this process only registers
         self._hooked = False
         self._counter = itertools.count()  # safe to draw from in several threads
@@ -86,13 +80,13 @@ class Engine:
                 self._forget_guest()
             if self._registrar is not None:
                 return self._start_again(address, workers)
-            self._directory = ""
-            link, spawned = self._link(address, workers, START_S, create=True)
+            self.__dict__.pop("_linker", None)  # which remembers where this process has started
+            link, spawned = self._linker.link(address, workers, START_S, create=True)
             if link is None:
                 # Somebody's monitor is there and does not answer: what we register waits, and is not lost.
                 logger.warning("the monitor of %s does not answer; is it stopped?", address)
             elif not self._settings.enabled:
-                link.close()
+                self._linker.part(link)
                 return False
             self._begin(address, link)
         if _current[-1] is not self and _current[-1]._registrar is None:
@@ -245,7 +239,7 @@ class Engine:
             link=link,
             relink=self._relink,
             announcement=_announcement,
-            introduction=self._introduce_again,
+            introduction=self._linker.introduce_again,
             on_settings=self._take_settings,
         )
         self._hook()
@@ -275,11 +269,7 @@ class Engine:
         return guest
 
     def _relink_as_guest(self) -> Channel | None:
-        interface = self._world()
-        link = interface.call(APP_CONNECT, interface.spawner.connect, self._joined)
-        if link is not None and self._is_welcomed(link, None, interface.clock.monotonic() + RELINK_S, guest=True):
-            return link
-        return None
+        return self._linker.link_as_guest(self._joined)
 
     def _forget_guest(self) -> None:
         assert self._registrar is not None
@@ -287,71 +277,16 @@ class Engine:
         self._registrar = None
 
     def _relink(self) -> Channel | None:
-        return self._link(self._address, None, RELINK_S)[0]
+        return self._linker.link(self._address)[0]
 
-    def _link(
-        self, address: str, workers: int | None, within_s: float, *, create: bool = False
-    ) -> tuple[Channel | None, bool]:
-        """A welcomed link, and whether a monitor had to be started for it; None if nobody answers in time."""
-        interface = self._world()
-        until = interface.clock.monotonic() + within_s
-        spawns = 0
-        while interface.clock.monotonic() < until:
-            link = interface.call(APP_CONNECT, interface.spawner.connect, address)
-            if link is not None and self._is_welcomed(link, workers, until):
-                return link, False
-            if link is not None:
-                continue
-            with interface.spawner.starting(address):
-                link = interface.spawner.connect(address)
-                spawned = link is None
-                if link is None:
-                    if spawns == SPAWNS:
-                        raise MonitorError(f"the monitor of {address} ends at once; see its messages on stderr")
-                    spawns += 1
-                    spec = {"log_level": logging.getLogger("autocron").getEffectiveLevel(), "create": create}
-                    link = interface.call(APP_SPAWN, interface.spawner.spawn, "monitor", address, spec)
-                if self._is_welcomed(link, workers, until):
-                    return link, spawned
-        return None, False
+    @cached_property
+    def _linker(self) -> Linker:
+        return Linker(
+            self._world(), identity=lambda: self._mark, on_settings=self._take_settings, on_pickle=self._take_pickle
+        )
 
-    def _is_welcomed(self, link: Channel, workers: int | None, until: float, *, guest: bool = False) -> bool:
-        """Introduce this process. False if the monitor is ending; StoreError if it cannot use the database."""
-        interface = self._world()
-        link.send(self._introduction(workers, guest=guest))
-        while (now := interface.clock.monotonic()) < until:
-            welcomed = False
-            for event in interface.spawner.wait([link], interface.clock.time() + until - now):
-                if isinstance(event, Message) and event.body[0] == messages.WELCOME:
-                    _, settings, self._pickle_allowed = event.body
-                    self._take_settings(settings)
-                    welcomed = True
-                elif isinstance(event, Message) and event.body[0] == messages.CHANGED:
-                    self._take_settings(event.body[1])
-                elif isinstance(event, Message) and event.body[0] == messages.REFUSED:
-                    link.close()
-                    raise StoreError(*event.body[1:])
-                elif isinstance(event, Closed):  # it may have died right behind its welcome, and says so only once
-                    link.close()
-                    return False
-            if welcomed:
-                return True
-        link.close()
-        return False
-
-    def _introduction(self, workers: int | None = None, *, guest: bool = False) -> Body:
-        spec = dict(self._world().spawner.describe())
-        self._path = list(sys.path)
-        # Where it was started: a daemon that goes to "/" does not take its workers along.
-        self._directory = spec["directory"] = self._directory or spec.get("directory", "")
-        spec["log_level"] = logging.getLogger("autocron").getEffectiveLevel()
-        spec["guest"] = guest
-        spec["engine"] = self._mark
-        return messages.HELLO, messages.PROTOCOL, spec, workers
-
-    def _introduce_again(self) -> Body | None:
-        """What the monitor is told if workers would not find what this process can import by now."""
-        return None if sys.path == self._path else self._introduction()
+    def _take_pickle(self, allowed: bool) -> None:
+        self._pickle_allowed = allowed
 
     def _take_settings(self, values: dict[str, Any]) -> None:
         self._settings = Settings.from_stored(values)
@@ -361,11 +296,11 @@ class Engine:
         if self._registrar is None:
             return
         if isinstance(self._registrar, Guest):
-            self.__dict__.pop("_mutex", None)
+            self.__dict__.pop("_lock", None)
             self._forget_guest()  # the child becomes one of its own when it calls a task
             return
         old, self._registrar = self._registrar, None
-        self.__dict__.pop("_mutex", None)  # another thread of the parent may have held it
+        self.__dict__.pop("_lock", None)  # another thread of the parent may have held it
         self.__dict__.pop("_mark", None)
         self._is_worker = False
         old.let_go()
@@ -401,9 +336,11 @@ class Engine:
 
         return real_interface(create=True)
 
-    @cached_property
+    @property
     def _mutex(self) -> AbstractContextManager[object]:
-        return self._world().spawner.mutex()
+        # One, also where two threads are the first to want it: a cached property may be made twice.
+        found: AbstractContextManager[object] | None = self.__dict__.get("_lock")
+        return self.__dict__.setdefault("_lock", self._world().spawner.mutex()) if found is None else found
 
 
 def _check_workers(workers: object) -> None:

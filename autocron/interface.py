@@ -146,7 +146,7 @@ class Spawner(Protocol):
         """Become the one monitor of this database; None: another process is it."""
 
     def connect(self, address: str) -> Channel | None:
-        """A link to the monitor of this database; None: there is none."""
+        """A link to the monitor of this database; None: there is none. TimeoutError: it takes no more of them."""
 
     def starting(self, address: str) -> AbstractContextManager[object]:
         """Held while a monitor is started, so that n processes do not start n interpreters."""

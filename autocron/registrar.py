@@ -102,8 +102,8 @@ class Registrar:
             self._send_at_once()
         else:
             self.nudge()
-        if self.stopped:  # by another thread, in this very moment
-            self._write_directly()
+        if self.stopped and not blocking:  # by another thread, in this very moment
+            self._write_at_last()
         if blocking:
             self._await_safe(job)
 
@@ -200,9 +200,12 @@ class Registrar:
         self.bell.ring()
         until = self.interface.clock.monotonic() + within_s
         if self._interrupts() or not self.background.wait_for(self.is_idle, until):
-            reason = self._write_directly()
-            if reason is not None:
-                logger.error("%d registrations are lost: %s", len(self._unsure()) + len(self._pending), reason)
+            self._write_at_last()
+
+    def _write_at_last(self) -> None:
+        reason = self._write_directly()
+        if reason is not None:
+            logger.error("%d registrations are lost: %s", len(self._unsure()) + len(self._pending), reason)
 
     def is_idle(self) -> bool:
         """Whether nothing is pending or unacknowledged."""
@@ -246,19 +249,25 @@ class Registrar:
         now = self.interface.clock.monotonic()
         if now < self._retry_at or self._relink is None or self._leaving:
             return
+        link = None
         try:
-            self.link = self._relink()
+            link = self._relink()
         except StoreError as error:
             self._note(error)
         except (OSError, MonitorError) as error:  # the store may be well: what is registered waits, or goes there
             logger.error("cannot start a monitor for %s: %s", self.address, error)
-        if self.link is None:
+        if link is None:
             if now - self._lost_at >= FALLBACK_AFTER_S:
                 self._write_directly()
             # A monitor that cannot start must not be tried in a loop of new processes.
             self._failures += 1
             self._retry_at = self.interface.clock.monotonic() + min(RETRY_S * 2 ** min(self._failures - 1, 5), 30.0)
             return
+        with self._mutex:
+            if self.stopped:  # while we were looking
+                link.close()
+                return
+            self.link = link
         self._announced = -1
         self._failures = 0
         self.trouble = None
@@ -340,10 +349,9 @@ class Registrar:
             self._unacknowledged.pop(number, None)  # in this order, so that a job is never nowhere
             self._retry_at = self.interface.clock.monotonic() + RETRY_S
             self._note((StoreFull if is_full else StoreError)(path, reason))
-        elif kind == messages.REPLY:
-            self._answers[body[1]] = body[2]
-        elif kind == messages.FAILED:
-            self._answers[body[1]] = StoreError(body[2], body[3])
+        elif kind in (messages.REPLY, messages.FAILED):
+            if body[1] in self._asked:  # else nobody waits for it any more
+                self._answers[body[1]] = body[2] if kind == messages.REPLY else StoreError(body[2], body[3])
         elif kind == messages.CHANGED and self._on_settings is not None:
             self._on_settings(body[1])
 
@@ -417,10 +425,11 @@ class Registrar:
         self.stopped = True
         self.bell.ring()
         self.background.stop()
-        if self.link is not None:
-            self.link.close()
-            self.link = None
-        self._write_directly()  # what other threads have registered meanwhile
+        with self._mutex:
+            if self.link is not None:
+                self.link.close()
+                self.link = None
+        self._write_at_last()  # what other threads have registered meanwhile
 
     def let_go(self) -> None:
         """In a forked child: close what the fork has copied."""

@@ -101,7 +101,10 @@ class Database:
     def find_monitor(self) -> bool:
         """Whether a monitor runs, which is then the one to ask."""
         if self._link is None:
-            self._link = self.interface.spawner.connect(self.address)
+            try:
+                self._link = self.interface.spawner.connect(self.address)
+            except TimeoutError as error:
+                raise AutocronError(f"{error} See `autocron doctor`") from None
             if self._link is not None:
                 # A guest neither counts as an application nor changes what workers see of it.
                 spec = {"guest": True, **self.interface.spawner.describe()}

@@ -17,6 +17,7 @@ from .frameworks import as_request, set_up_django
 from .versions import Versions
 
 MAIN = "__mp_main__"  # not "__main__": what is guarded by that name must not run in a worker
+LOADERS = {".pyc": importlib.machinery.SourcelessFileLoader}  # else it is source, whatever the script is called
 
 
 class ApplicationCode:
@@ -75,7 +76,8 @@ class ApplicationCode:
                     # Without a __spec__, as Python leaves a script: by the path alone a process that a task spawns
                     # can load it again.
                     main.__file__ = path
-                    importlib.machinery.SourceFileLoader(MAIN, path).exec_module(main)
+                    loader = LOADERS.get(os.path.splitext(path)[1], importlib.machinery.SourceFileLoader)
+                    loader(MAIN, path).exec_module(main)
         except BaseException:
             self._mains.discard(path)
             sys.modules["__main__"] = previous

@@ -9,10 +9,13 @@ import socket
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from ..interface import Connected, Event
 from .address import acquire, directory_of, remove_directory, socket_path
 from .channels import SocketChannel
+
+CONNECT_WITHIN: Final = struct.pack("@ll", 1, 0)  # seconds and microseconds
 
 
 def _peer(sock: socket.socket) -> tuple[int, int]:
@@ -89,9 +92,14 @@ def connect(address: str) -> SocketChannel | None:
     """See `autocron.interface.Spawner.connect`."""
     directory = directory_of(address)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # A stopped monitor takes no links, and the kernel keeps only so many for it: connecting would then wait for ever.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, CONNECT_WITHIN)
     try:
         with socket_path(directory) as path:
             sock.connect(path)
+    except BlockingIOError:
+        sock.close()
+        raise TimeoutError(f"the monitor of {address} takes no more links; is it stopped?") from None
     except OSError:
         sock.close()
         return None

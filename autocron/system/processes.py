@@ -166,9 +166,10 @@ class Processes:
         return {
             "executable": _executable(),
             "flags": subprocess._args_from_interpreter_flags(),  # type: ignore[attr-defined]
-            "path": [os.path.join(directory, each) for each in sys.path],
+            # Exactly str: applications put their own kinds of it there, and other things, which Python passes over.
+            "path": [os.path.join(directory, str(each)) for each in sys.path if isinstance(each, str)],
             "directory": directory,
-            "argv": list(sys.argv),
+            "argv": [str(each) for each in getattr(sys, "argv", [])],
             "pid": os.getpid(),
             "reloader": reloader(),
             "django": django_settings(),

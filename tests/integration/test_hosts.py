@@ -216,6 +216,16 @@ def test_a_path_changed_after_start(world: World) -> None:
     assert application.do("until_ready(plugin.task())") == str(library / "plugin.py")
 
 
+def test_odd_entries_of_the_path_and_the_arguments(world: World) -> None:
+    """Contract 6: what else than plain strings applications put there, which Python passes over."""
+    application = world.application(start=False)
+    application.do("import sys, pathlib\nclass Odd(str): pass")
+    application.do("sys.path += [pathlib.Path('/a'), Odd('/b'), b'/c', None]")
+    application.do("sys.argv += [pathlib.Path('/d'), Odd('e')]")
+    assert application.do("autocron.start(DATABASE)") is True
+    assert application.do("until_ready(add(1, 2))") == 3
+
+
 def test_modules_that_hide_the_standard_library(world: World) -> None:
     """Contract 6: the monitor does not stumble over files of the application; workers see what the application sees."""
     library = world.directory / "library"

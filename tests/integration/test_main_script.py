@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import py_compile
 import sys
 import time
 import zipapp
@@ -96,7 +97,15 @@ def start_without_suffix(world: World) -> Application:
     return world.application("program")
 
 
+def start_compiled(world: World) -> Application:
+    (world.directory / "program.py").write_text(PROGRAM)
+    py_compile.compile(str(world.directory / "program.py"), cfile=str(world.directory / "compiled.pyc"), doraise=True)
+    (world.directory / "program.py").unlink()
+    return world.application("compiled.pyc")
+
+
 STARTS = [
+    start_compiled,
     start_script,
     start_script_elsewhere,
     start_package,

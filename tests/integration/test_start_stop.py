@@ -111,6 +111,7 @@ def test_switched_off(world: World) -> None:
     assert application.do("told('here').result") == "here"
     assert world.hear("told here")[-1] == str(application.pid)
     world.await_empty(application.identity)
+    assert world.zombies([application.pid]) == []
 
 
 def test_start_inside_a_task_does_nothing(world: World) -> None:
@@ -271,6 +272,7 @@ def test_a_refused_start_leaves_nothing(world: World) -> None:
     with pytest.raises(Raised, match=f"StoreError: .*{re.escape(str(world.database))}: it is not a SQLite database"):
         application.do("autocron.start(DATABASE)")
     world.await_empty(application.identity)
+    assert world.zombies([application.pid]) == []
     assert world.database.read_bytes() == b"not a database at all" * 100
     assert application.do("add(1, 2).result") == 3
 

@@ -6,9 +6,13 @@ import contextlib
 import fcntl
 import os
 import signal
+import socket
 import sqlite3
 
-from processes import World, eventually
+import pytest
+from processes import Raised, World, eventually
+
+from autocron.system.address import socket_path
 
 
 def test_one_monitor_and_n_workers(world: World) -> None:
@@ -108,6 +112,31 @@ def test_a_dead_monitor_is_replaced(world: World) -> None:
     eventually(lambda: not world.zombies([application.pid]))
     assert application.end() == 0
     world.await_empty()
+
+
+def test_a_monitor_that_takes_long_to_start_is_waited_for(world: World) -> None:
+    """Design 2, self-healing, on a slow machine: who gave up would end it, and start the next, which is as slow."""
+    application = world.application(environment={"AUTOCRON_FAILPOINTS": "monitor.open.before=stop:3"})
+    assert application.do("until_ready(add(1, 2))") == 3
+    world.monitor().kill()
+    assert application.do("until_ready(add(3, 4))") == 7
+
+
+def test_monitors_that_refuse_the_database_leave_no_zombies(world: World) -> None:
+    """Contract 6: the application goes on trying, maybe for days."""
+    application = world.application()
+    assert application.do("until_ready(add(1, 2))") == 3
+    monitor = world.monitor()
+    monitor.send(signal.SIGSTOP)
+    for name in ("app.db-wal", "app.db-shm"):
+        (world.directory / name).unlink(missing_ok=True)
+    world.database.write_bytes(b"not a database at all" * 100)
+    monitor.kill()
+    eventually(lambda: "it is not a SQLite database" in application.stderr())
+    world.await_empty(application.identity)
+    eventually(lambda: not world.zombies([application.pid]))
+    with pytest.raises(Raised, match=r"StoreError: .* it is not a SQLite database"):
+        application.do("add(1, 2)")
 
 
 def test_one_of_several_applications_replaces_the_monitor(world: World) -> None:
@@ -341,6 +370,28 @@ def test_a_stopped_monitor_does_not_block_who_waits_for_the_store(world: World) 
     assert application.do("until_ready(add(3, 4))") == 7
     assert world.monitor() == monitor
     assert not [each for each in world.notes() if each.startswith("told")]
+
+
+def test_a_stopped_monitor_that_takes_no_more_links_blocks_no_start(world: World) -> None:
+    """Contract 1: the kernel keeps 128 links for it, and who connects then would wait for ever."""
+    application = world.application()
+    assert application.do("until_ready(add(1, 2))") == 3
+    monitor = world.monitor()
+    monitor.send(signal.SIGSTOP)
+    links = []
+    with socket_path(world.directory / "app.db-autocron") as path, contextlib.ExitStack() as stack:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                links.append(stack.enter_context(socket.socket(socket.AF_UNIX)))
+                links[-1].setblocking(False)
+                links[-1].connect(path)
+        assert len(links) > 100
+        second = world.application(start=False)
+        assert second.do("autocron.start(DATABASE)") is False
+        result = second.do("add(3, 4).uuid")
+        eventually(lambda: result in {each.id.hex() for each in world.stored()})
+    monitor.send(signal.SIGCONT)
+    assert second.do(f"until_ready(autocron.Result(uuid={result!r}))") == 7
 
 
 def test_a_stopped_worker_goes_with_the_application(world: World) -> None:

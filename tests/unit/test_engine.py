@@ -125,6 +125,76 @@ def test_a_monitor_that_ends_at_once_is_not_started_for_ever(monkeypatch: pytest
     assert spawns == ["monitor"] * 3
 
 
+class Slow:
+    """The application's `wait` in which time passes before anything is heard from a monitor that has just started."""
+
+    def __init__(self, small: Small, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        self.waited: list[Any] = []
+        wait = View.wait
+
+        def late(view: View, sources: Any, until: float | None) -> list[Any]:
+            if view.process is None and len(sources) == 1 and sources[0] not in self.waited:
+                self.waited.append(sources[0])
+                small.clock.advance(seconds)
+                return []
+            return wait(view, sources, until)
+
+        monkeypatch.setattr(View, "wait", late)
+
+
+def test_a_monitor_that_starts_slowly_is_waited_for(started: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """design 2, self-healing: who gave up would end it, and the next one is as slow."""
+    started.world.kill(started.process.pid)
+    Slow(started, monkeypatch, 10.0)
+    started.registrar.step()  # hears of its end
+    started.registrar.step()
+    assert started.registrar.link is not None
+    assert len(started.world.monitors) == 1
+
+
+def test_a_monitor_that_takes_no_links_is_not_replaced(started: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """design 2, one monitor: one that is stopped holds the database, and no other could."""
+
+    def full(view: View, address: str) -> None:
+        started.clock.advance(1.0)
+        raise TimeoutError("it takes no more links")
+
+    monkeypatch.setattr(View, "connect", full)
+    monkeypatch.setattr(View, "spawn", lambda *_: pytest.fail("a second monitor is started"))
+    second = Engine(started.world.interface())
+    assert second.start("app.db") is False
+    assert second.active
+    guest = Engine(started.world.interface())
+    guest.join("app.db")
+    guest.register(note.__wrapped__, f"{__name__}:note", ("from a guest",), {})
+    assert len(started.jobs()) == 1
+
+
+def test_a_monitor_that_is_started_for_nothing_is_seen_ending() -> None:
+    """contract 6: no zombie: who started it is the one who buries it."""
+    small = Small()
+    small.store.save_settings({"enabled": False})
+    assert small.engine.start("app.db") is False
+    assert small.world.monitors == {}
+
+
+def test_there_is_one_lock_whoever_wants_it_first() -> None:
+    """contract 1: two threads that start at once, in versions of Python whose cached properties are made twice."""
+    small = Small()
+    others: list[object] = []
+    mutex = View.mutex
+
+    def meanwhile(view: View) -> object:
+        if not others:
+            others.append(None)
+            others[0] = small.engine._mutex
+        return mutex(view)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(View, "mutex", meanwhile)
+        assert small.engine._mutex is others[0] is not None
+
+
 def test_engines_are_independent() -> None:
     """contract 1: `Engine(interface=None)`: anything else than None is an injected Interface."""
     ran.clear()

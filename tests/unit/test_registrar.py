@@ -286,6 +286,30 @@ def test_a_registration_between_flush_and_stop_is_stored(small: Small) -> None:
     assert [int.from_bytes(each.id, "big") for each in small.jobs()] == [9]
 
 
+def test_what_is_registered_when_all_is_over_is_told_if_it_is_lost(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """design 1.1: never lost in silence: another thread has stopped, and the file is locked."""
+    alone.registrar.stop()
+    monkeypatch.setattr(alone.small.store, "add", _raise_busy)
+    alone.register(1)
+    assert "1 registrations are lost: cannot use the database app.db: another program holds it locked" in caplog.text
+
+
+def test_a_link_that_is_found_when_all_is_over_is_closed(alone: Alone) -> None:
+    """contract 1: after stop, nothing of this process keeps the monitor, whatever its thread was just doing."""
+
+    def relink() -> MemoryChannel | None:
+        alone.registrar.stop()
+        return alone.connect()
+
+    alone.registrar._relink = relink
+    alone.break_link()
+    alone.registrar.step()
+    assert alone.registrar.link is None
+    assert alone.ends[-1].peer.closed
+
+
 # -- a store that refuses ------------------------------------------------------------------------------------
 
 
@@ -517,6 +541,15 @@ def test_an_answer_that_does_not_come_is_an_error_with_a_way_out(alone: Alone) -
     with pytest.raises(AutocronError, match=r"the monitor of app\.db does not answer; is it stopped\?"):
         alone.registrar.ask(messages.RESULT, b"?")
     assert not alone.registrar._asked
+
+
+def test_an_answer_that_comes_too_late_is_not_kept(alone: Alone) -> None:
+    """design 2: nothing grows for ever."""
+    alone.registrar._numbers = iter([3])  # type: ignore[assignment]
+    with pytest.raises(AutocronError):
+        alone.registrar.ask(messages.RESULT, b"?")
+    alone.answer(messages.REPLY, 3, "late")
+    assert alone.registrar._answers == {}
 
 
 def test_a_question_that_fails_raises_what_the_store_said(alone: Alone) -> None:

@@ -17,6 +17,7 @@ from ...errors import StoreError
 from ...interface import Channel, Closed, Event, Message
 from ...job import Job, Outcome, Stored
 from ...labels import MONITOR_ACKNOWLEDGE
+from ...linker import Linker
 from ...monitor import Monitor, dispatcher, scheduler
 from ...monitor.dispatcher import Dispatcher
 from ...monitor.pool import Pool
@@ -167,12 +168,12 @@ def registered_again_replaces() -> Iterator[None]:
 # -- the link ------------------------------------------------------------------------------------------------
 
 
-_is_welcomed = _original(Engine, "_is_welcomed")
+_is_welcomed = _original(Linker, "_is_welcomed")
 
 
-@_method(Engine, "_is_welcomed", "what comes behind the welcome in the same moment is not looked at")
-def end_behind_the_welcome(self: Engine, link: Any, *more: Any) -> bool:
-    spawner = self._world().spawner
+@_method(Linker, "_is_welcomed", "what comes behind the welcome in the same moment is not looked at")
+def end_behind_the_welcome(self: Linker, link: Any, *more: Any) -> bool:
+    spawner = self.interface.spawner
     wait = spawner.wait
 
     def up_to_the_welcome(sources: Any, until: float | None) -> list[Event]:
