@@ -53,6 +53,7 @@ class Engine:
         self._is_worker = False
         self._joined = ""  # address of the database where this process only registers
         self._hooked = False
+        self._is_exiting = False  # nobody flushes any more what threads and handlers register from now on
         self._counter = itertools.count()  # safe to draw from in several threads
 
     # -- the promise -----------------------------------------------------------------------------------------
@@ -174,7 +175,7 @@ class Engine:
         return Result(func=function, args=args, kwargs=kwargs, uuid=job.id.hex())
 
     def _hand_over(self, registrar: Registrar, job: Job) -> None:
-        registrar.add(job, blocking=self._settings.blocking)
+        registrar.add(job, blocking=self._settings.blocking or self._is_exiting)
 
     def look_up(self, id: bytes) -> tuple[Stored | None, bool]:
         """A job as the store knows it, and whether pickles may be read."""
@@ -302,13 +303,14 @@ class Engine:
         old, self._registrar = self._registrar, None
         self.__dict__.pop("_lock", None)  # another thread of the parent may have held it
         self.__dict__.pop("_mark", None)
-        self._is_worker = False
+        self._is_worker = self._is_exiting = False
         old.let_go()
         self._begin(self._address, None)
 
     def _before_exit(self) -> None:
         registrar = self._registrar
         if registrar is not None and not self._is_worker:
+            self._is_exiting = True
             registrar.flush(FLUSH_S)
 
     def bind(self, interface: Interface, address: str, registrar: Registrar, pickle_allowed: bool) -> None:

@@ -108,6 +108,39 @@ def test_an_unhandled_exception_hands_over_too(world: World) -> None:
 HANDLERS = "[str(signal.getsignal(each)) for each in signal.valid_signals()] + [str(sys.excepthook)]"
 
 
+LATE = """
+import atexit, multiprocessing, os, threading
+from tasks import add
+import autocron
+
+def register():
+    for number in range(200):
+        add(number, 1)
+
+def in_child():
+    threading.Thread(target=lambda: gate.wait() and register()).start()
+
+if __name__ == "__main__":
+    gate = threading.Event()
+    # What is set up before autocron is called after it.
+    atexit.register(register)
+    threading._register_atexit(gate.set)
+    autocron.start(os.path.join(os.environ["AUTOCRON_TEST"], "app.db"))
+    child = multiprocessing.get_context("fork").Process(target=in_child)
+    child.start()
+    child.join()
+"""
+
+
+def test_what_is_registered_while_everything_ends(world: World) -> None:
+    """Design 1.1: a clean exit flushes; handlers and threads that register after that see to it themselves."""
+    (world.directory / "late.py").write_text(LATE)
+    late = world.application("late.py", start=False)
+    assert late.wait() == 0
+    world.await_empty()
+    assert len(world.stored()) == 400
+
+
 def test_the_handlers_of_the_application_are_its_own(world: World) -> None:
     """Contract 6: start installs no handler, for no signal, and blocks none."""
     application = world.application(start=False)
