@@ -289,15 +289,11 @@ class World:
 
     def monitor(self) -> Process:
         """The one monitor."""
-        (found,) = eventually(self.monitors, "no monitor")
-        assert isinstance(found, Process)
-        return found
+        return _only(self.monitors)
 
     def worker(self) -> Process:
         """The one worker."""
-        (found,) = eventually(self.workers, "no worker")
-        assert isinstance(found, Process)
-        return found
+        return _only(self.workers)
 
     def await_empty(self, *except_for: Process) -> float:
         """Return when no process of this world lives; the monotonic time of the last death."""
@@ -390,6 +386,18 @@ class World:
         self.reap()
         for fd in (self._diary, *self._gates.values()):
             os.close(fd)
+
+
+def _only(family: Callable[[], list[Process]]) -> Process:
+    """The one there is, once there is one: who is just starting another looks like that itself for a moment."""
+    found: list[Process] = []
+
+    def is_alone() -> bool:
+        found[:] = family()
+        return len(found) == 1
+
+    eventually(is_alone, lambda: f"not one, but {found}")
+    return found[0]
 
 
 def _role(pid: int) -> str:

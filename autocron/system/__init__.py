@@ -16,7 +16,7 @@ from .processes import Processes
 def real_interface(spawner: Processes | None = None, *, create: bool = False) -> Interface:
     """The world as it is, for an application or (with its spawner) for one of our processes.
 
-    `create`: a missing database is made. Only `start` wants that: one that went missing is not silently replaced.
+    `create`: a missing database is made. Only `start` and `join` want that: one that went missing is not replaced.
     """
     world = Interface(
         clock=SystemClock(),

@@ -34,6 +34,11 @@ BOOT: Final = (
     " sys.path.insert(0, {parent!r}); import autocron; del sys.path[0]; sys.path.append({parent!r});"
     " from autocron.system.child import main; main(*sys.argv[1:])"
 )
+# The monitor is no child of the application, which may wait for all of its own; it says who it is instead.
+DETACH: Final = (
+    "import os, sys; os.fork() and os._exit(0); os.setsid(); os.write(int(sys.argv[2]), b'%8x' % os.getpid()); "
+)
+ALIVE_S: Final = 15.0  # for that
 STARTING_S: Final = 5.0  # then we start a monitor beside a starter that seems to be stopped; the lock decides
 
 
@@ -50,7 +55,6 @@ class Processes:
     in_process = False
 
     def __init__(self) -> None:
-        self._children: set[int] = set()  # monitors we have started and not reaped
         self._dead: set[int] = set()  # monitors that are gone, of whose sessions something may be left to bury
 
     def inhabit(self, interface: Interface) -> None:
@@ -63,8 +67,8 @@ class Processes:
         """Start a monitor in a session of its own: Ctrl-C in the terminal reaches the application only."""
         ours, theirs = socket.socketpair()
         with theirs:
-            pid = self._start(
-                [_executable(), "-I", "-S"],
+            starter = self._start(
+                [_executable(), "-I", "-S", "-c", DETACH + BOOT.format(parent=PACKAGE_PARENT)],
                 role,
                 theirs.fileno(),
                 address,
@@ -73,7 +77,10 @@ class Processes:
                 start_new_session=True,
                 cwd="/",
             )
-        self._children.add(pid)
+        ours.settimeout(ALIVE_S)
+        pid = int(ours.recv(8, socket.MSG_WAITALL) or b"0", 16)
+        with contextlib.suppress(OSError):
+            os.waitpid(starter, 0)
         return SocketChannel(ours, pid)
 
     def _start(self, command: list[str], role: str, fd: int, address: str, *more: str, **options: Any) -> int:
@@ -82,7 +89,7 @@ class Processes:
             name: None if _is_open(number) else subprocess.DEVNULL for name, number in (("stdout", 1), ("stderr", 2))
         }
         process: subprocess.Popen[bytes] = subprocess.Popen(
-            [*command, "-c", BOOT.format(parent=PACKAGE_PARENT), role, str(fd), address, *more],
+            [*command, role, str(fd), address, *more],
             stdin=subprocess.DEVNULL,
             pass_fds=(fd,),
             **outputs,
@@ -122,10 +129,10 @@ class Processes:
         return events
 
     def _mourn(self, channel: SocketChannel) -> None:
-        """A monitor is gone. As its parent, and as PID 1 of a container, we are the one who has to reap."""
-        if channel.pid in self._children and channel.is_ours():
+        """A monitor is gone. As PID 1 of a container, which inherits it, we are the one who has to reap."""
+        found = tree.process(channel.pid) if channel.pid else None
+        if found is not None and (found.parent, found.session) == (os.getpid(), channel.pid) and channel.is_ours():
             # Our link closes a moment before the process is a zombie, so this blocks for that moment only.
-            self._children.discard(channel.pid)
             with contextlib.suppress(OSError):
                 os.waitpid(channel.pid, 0)
         if channel.pid:
@@ -177,7 +184,6 @@ class Processes:
 
     def on_fork(self, callback: Callable[[], None]) -> None:
         def in_child() -> None:
-            self._children.clear()
             self._dead.clear()
             callback()
 
@@ -265,7 +271,7 @@ class MonitorProcesses(Processes):
         slot = self._slots.take()
         ours, theirs = socket.socketpair()
         directory = spec["directory"] if os.path.isdir(spec["directory"]) else "/"
-        command = [spec["executable"], *spec["flags"]]
+        command = [spec["executable"], *spec["flags"], "-c", BOOT.format(parent=PACKAGE_PARENT)]
         try:
             with theirs:
                 pid = self._start(

@@ -136,6 +136,25 @@ def test_an_application_that_reaps_everything(world: World) -> None:
     world.await_empty(application.identity)
 
 
+def test_an_application_that_waits_for_all_its_children(world: World) -> None:
+    """Contract 6: as if autocron were not there: the monitor, which does not end before it, is none of them."""
+    application = world.application()
+    application.do(
+        "import os, subprocess\n"
+        "def wait_for_all():\n"
+        "    ended = []\n"
+        "    while True:\n"
+        "        try: ended.append(os.wait()[0])\n"
+        "        except ChildProcessError: return ended\n"
+    )
+    assert application.do("wait_for_all()") == []
+    assert application.do("until_ready(add(1, 2))") == 3
+    world.monitor().kill()
+    assert application.do("until_ready(add(3, 4))") == 7
+    application.do("child = subprocess.Popen(['true'])")
+    assert application.do("wait_for_all() == [child.pid]") is True
+
+
 def test_the_application_keeps_its_own_children(world: World) -> None:
     """Contract 6: autocron reaps nobody's children but its own."""
     application = world.application(start=False)

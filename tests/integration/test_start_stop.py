@@ -305,8 +305,9 @@ assert picture() == before
 
 def test_importing_has_no_side_effect(tmp_path: Path) -> None:
     """Contract 1: import autocron has no side effects: no signal handler, no thread, no file, no process."""
+    (tmp_path / "program.py").write_text(IMPORT)
     done = subprocess.run(
-        [sys.executable, "-c", IMPORT],
+        [sys.executable, "program.py"],
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -314,7 +315,7 @@ def test_importing_has_no_side_effect(tmp_path: Path) -> None:
         env={**os.environ, "HOME": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == ["program.py"]
 
 
 def test_where_processes_cannot_be_started_it_says_so_and_tests_work(tmp_path: Path) -> None:
