@@ -49,6 +49,7 @@ class Model:
     registered: dict[bytes, int] = field(default_factory=dict)  # by which process
     acknowledged: set[bytes] = field(default_factory=set)
     pruned: set[bytes] = field(default_factory=set)
+    gone: set[bytes] = field(default_factory=set)  # pruned since the last power cut: they do not come back
     runs: dict[bytes, list[Run]] = field(default_factory=dict)
     deaths: Counter[bytes] = field(default_factory=Counter)  # of workers that had begun it
     firings: dict[tuple[str, float], bytes] = field(default_factory=dict)
@@ -76,7 +77,7 @@ class Model:
         if row.status not in MOVES[status]:
             raise Violation("a result only moves forward", f"{self.name(id)}: {status} became {row.status}")
         if before is None:
-            if id in self.pruned:
+            if id in self.gone:
                 raise Violation("a job is stored once", f"{self.name(id)} came back after its result was removed")
             self._appeared(row)
         elif before.status in FINAL and before != row:
@@ -108,6 +109,7 @@ class Model:
             raise Violation("accepted work is not lost", f"{self.name(before.id)} was removed before its time")
         self.sometimes["a result is removed when its time is over"] += 1
         self.pruned.add(before.id)
+        self.gone.add(before.id)
 
     # -- registrations ---------------------------------------------------------------------------------------
 
@@ -127,6 +129,7 @@ class Model:
         self.rows = rows
         self.acknowledged.intersection_update({*rows, *self.pruned})
         self.pruned.difference_update(rows)
+        self.gone.clear()
         self.firings = {(row.entry, row.due): row.id for row in rows.values() if row.entry}
         for runs in self.runs.values():
             for run in runs:

@@ -52,7 +52,10 @@ def _lines_of(account: Account, seconds: float) -> Iterator[str]:
     cells = account.cells()
     empty = [f"{point} × {kind}" for (point, kind), count in cells.items() if not count]
     often = sum(count >= WANTED for count in cells.values())
-    yield f"matrix of points and faults: {len(cells)} cells, {len(empty)} empty, {often} hit {WANTED} times or more"
+    yield (
+        f"matrix of points and faults: {len(cells)} cells, {len(empty)} empty, {often} hit {WANTED} times or more,"
+        f" the rarest {min(cells.values())} times"
+    )
     if empty:
         yield f"  empty: {'; '.join(empty)}"
     for what in sorted(account.sometimes):

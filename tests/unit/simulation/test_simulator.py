@@ -13,6 +13,9 @@ import pytest
 from autocron.labels import LABELS
 from autocron.testing.simulation.aims import CRASH, POINTS, STORE_LABELS
 from autocron.testing.simulation.campaign import Account, a_switcher, shrunk, write
+from autocron.testing.simulation.disk import Row
+from autocron.testing.simulation.machine import Violation
+from autocron.testing.simulation.model import Model
 from autocron.testing.simulation.planted import BUGS
 from autocron.testing.simulation.report import account_in_words, failure_in_words
 from autocron.testing.simulation.run import run
@@ -114,6 +117,23 @@ def test_a_crash_at_every_point_is_survived(point: str, switcher: Switcher) -> N
     }
     verdict = run(0, numbers, switcher=switcher)
     assert verdict.failure is None, failure_in_words(verdict)
+
+
+def test_the_oracle_knows_that_a_power_cut_can_undo_a_removal() -> None:
+    """design 1: the last moment's results may be lost; what was fired, run and removed in it is fired anew."""
+    model = Model()
+    row = Row(b"1" * 16, 2, 7, 0, 60.0, "app:tick#0", b"", "", 0.0, "app:tick", b"")
+    done = row._replace(status=3, prune_at=65.0)
+    model.became({row.id: row}, 60.0)
+    model.begins(row.id, 1, 1, {}, 60.0)
+    model.ends(row.id)
+    for rows in ({row.id: done}, {}):
+        model.became(rows, 66.0)
+    with pytest.raises(Violation, match="came back"):
+        model.became({row.id: row}, 67.0)
+    model.rows = {}
+    model.power_cut({}, durable=())
+    model.became({row.id: row}, 68.0)
 
 
 def test_the_matrix_has_a_cell_for_every_label_and_every_fault() -> None:
