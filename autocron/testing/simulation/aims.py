@@ -7,7 +7,8 @@ a rare one. Aims concern only how a tape comes about; a tape that is played agai
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from functools import cache
 from random import Random
 from typing import Final, NamedTuple
@@ -113,6 +114,8 @@ ROADS: Final[Mapping[str, Road]] = {
 SITUATIONS: Final[Mapping[str, Road]] = {
     "a full disk is told to who registers": {},
     "a job is interrupted at the end of the grace period": {},
+    "a job is removed by hand": {},
+    "a job that ended in error is run again by hand": {},
     "a monitor takes back what its predecessor had claimed": {},
     "a poisonous job is given up": {},
     "a power cut takes back what was not synced": {},
@@ -124,10 +127,28 @@ SITUATIONS: Final[Mapping[str, Road]] = {
     "a worker gives jobs back": {},
     "a worker outlives its monitor for a moment": {
         "no signal at the death of the parent": (1, 1.0),
-        "monitor.dispatch.after": (CRASH, 0.3),
-        "held back": (1, 0.5),
-        "task": (0, 0.7),
+        "worker.answer.before": (KILL, 0.2),
+        "victim": (1, 0.7),  # the monitor: it comes right behind the first application
+        "workers": (1, 0.8),
+        "task": (0, 0.8),
+        "due": (0, 0.8),
+        "step": (0, 0.5),
+        "monitor.add.before": (PAUSE, 0.2),  # so that there are several jobs for a worker
+        "length of a pause": (2, 0.9),
     },
+    "a process only registers": {},
+    "a process that only registers tells a monitor that has just started": {
+        "only registers": (1, 0.5),
+        "steps of a guest": (1, 0.8),
+        "app.fallback.before": (PAUSE, 0.5),
+        "length of a pause": (3, 0.9),
+        "applications": (2, 0.8),
+        "start of an application": (1, 0.5),
+        "steps of an application": (0, 0.8),
+        "length": (0, 0.7),
+    },
+    "a worker with stale code gives way": {},
+    "all is paused by hand": {},
     "an application writes past a monitor that is stopped": ROADS["app.fallback"],
     "an end loses what the disk does not take": {
         "disk monitor.add": (FULL, 0.3),
@@ -136,6 +157,7 @@ SITUATIONS: Final[Mapping[str, Road]] = {
         "step": (14, 0.3),
     },
     "an interrupted job is run again": {},
+    "an order is not carried out, and says why": {},
     "registrations are sent again over a new link": {},
     "without a monitor, the application writes itself": {
         "spawn of a monitor": (UNBORN, 0.6),
@@ -166,6 +188,13 @@ def aims_of(seed: int) -> Aims:
     for cell in cells:
         road |= ROADS.get(cell.point.removesuffix(".before").removesuffix(".after"), {})
     return Aims(cells, road)
+
+
+def aimed_at(point: str, fault: str, first: int) -> Iterator[int]:
+    """The seeds, from this one on, that are steered to this cell."""
+    for seed in itertools.count(first):
+        if any((each.point, each.fault) == (point, fault) for each in aims_of(seed).cells):
+            yield seed
 
 
 def _cell(number: int) -> Cell:

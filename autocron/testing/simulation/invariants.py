@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ... import messages
+from ...guest import Guest
 from ...interface import Body
 from ...job import Outcome
 from .disk import Disk
@@ -29,6 +30,7 @@ class Witness:
         self.full_durability = True
         self.grace_s = 5.0
         self.most_workers = 1
+        self.paused = False  # by hand
         self.always: list[tuple[Callable[[], object], str]] = []
         self.counts: Counter[str] = Counter()
         self.states: set[tuple[object, ...]] = set()
@@ -65,7 +67,13 @@ class Witness:
             assert end.owner is not None
             if self._running.get(end.owner.pid) in body[1]:
                 del self._running[end.owner.pid]  # it was interrupted, and is anybody's again
+            for id in body[1]:
+                self.model.given_back(id, end.owner.pid)
             self.model.sometimes["a worker gives jobs back"] += 1
+        elif kind == messages.LOOK:
+            assert end.owner is not None
+            if isinstance(end.owner.role._registrar, Guest):
+                self.model.sometimes["a process that only registers tells a monitor that has just started"] += 1
         elif kind == messages.UNSTORED:
             self.model.sometimes["a full disk is told to who registers"] += 1
 
@@ -94,6 +102,8 @@ class Witness:
         for id in new:
             self._first_write[id] = self.disk.writes
         self.states.add(self.state())
+        if method == "save_settings":
+            self._look_at_settings()
         if method == "rescue":
             self.model.sometimes["a monitor takes back what its predecessor had claimed"] += 1
 
@@ -117,6 +127,9 @@ class Witness:
             self._begins(process)
         elif point == "worker.run.after":
             self._ends(process)
+        elif point == "monitor.dispatch.before":
+            if self.paused:
+                raise Violation("a paused engine begins nothing", f"{process.name} dispatches jobs")
         elif point == "monitor.spawn.after":
             self._count_workers(process)
         elif point == "app.fallback.after":
@@ -178,6 +191,11 @@ class Witness:
     def power_cut(self) -> None:
         """The disk is as it was a moment ago."""
         self.model.power_cut(self.disk.rows(), self.durable)
+        self._look_at_settings()
+
+    def _look_at_settings(self) -> None:
+        self.paused = bool(self.disk.store.settings().get("paused", False))
+        self.model.sometimes["all is paused by hand"] += self.paused
 
     def outliving(self) -> list[str]:
         """Processes that should have ended by now."""

@@ -15,7 +15,8 @@ from .disk import Row
 from .machine import Violation
 
 WAITING, PROCESSING = Status.WAITING.value, Status.PROCESSING.value
-FINAL: Final = (Status.READY.value, Status.ERROR.value)
+ERROR = Status.ERROR.value
+FINAL: Final = (Status.READY.value, ERROR)
 MOVES: Final[dict[int | None, set[int | None]]] = {
     None: {WAITING, PROCESSING},
     WAITING: {PROCESSING, WAITING},
@@ -49,7 +50,10 @@ class Model:
     registered: dict[bytes, int] = field(default_factory=dict)  # by which process
     acknowledged: set[bytes] = field(default_factory=set)
     pruned: set[bytes] = field(default_factory=set)
-    gone: set[bytes] = field(default_factory=set)  # pruned since the last power cut: they do not come back
+    gone: set[bytes] = field(default_factory=set)  # pruned in time, since the last power cut: they do not come back
+    forgiven: set[bytes] = field(default_factory=set)  # somebody has asked for them to be run again
+    unwanted: set[bytes] = field(default_factory=set)  # or to be removed
+    unloadable: Collection[str] = ()  # tasks that no worker finds
     runs: dict[bytes, list[Run]] = field(default_factory=dict)
     deaths: Counter[bytes] = field(default_factory=Counter)  # of workers that had begun it
     firings: dict[tuple[str, float], bytes] = field(default_factory=dict)
@@ -74,6 +78,9 @@ class Model:
         status = None if before is None else before.status
         if status != row.status:
             self.tell(f"{self.name(id)}: {_word(status)} → {_word(row.status)}")
+        if before is not None and status == ERROR and row.status == WAITING and id in self.forgiven:
+            self._forgive(id)
+            return
         if row.status not in MOVES[status]:
             raise Violation("a result only moves forward", f"{self.name(id)}: {status} became {row.status}")
         if before is None:
@@ -90,6 +97,13 @@ class Model:
         if row.status in FINAL and status not in FINAL:
             self._ended(row)
 
+    def _forgive(self, id: bytes) -> None:
+        """It ended in error, and begins anew."""
+        self.sometimes["a job that ended in error is run again by hand"] += 1
+        self.deaths[id] = 0
+        for run in self.runs.get(id, ()):
+            run.excused = True
+
     def _appeared(self, row: Row) -> None:
         if row.entry:
             firing = row.entry, row.due
@@ -105,11 +119,15 @@ class Model:
             raise Violation("results are true", f"{self.name(row.id)}: {wrong}")
 
     def _vanished(self, before: Row, now: float) -> None:
-        if before.status not in FINAL or before.prune_at > now:
+        if before.id in self.unwanted and before.status != PROCESSING:
+            # It is not gone: what was written past a stopped monitor may still be on its way to it.
+            self.sometimes["a job is removed by hand"] += 1
+        elif before.status not in FINAL or before.prune_at > now:
             raise Violation("accepted work is not lost", f"{self.name(before.id)} was removed before its time")
-        self.sometimes["a result is removed when its time is over"] += 1
+        else:
+            self.sometimes["a result is removed when its time is over"] += 1
+            self.gone.add(before.id)
         self.pruned.add(before.id)
-        self.gone.add(before.id)
 
     # -- registrations ---------------------------------------------------------------------------------------
 
@@ -169,6 +187,13 @@ class Model:
         """The grace was over while it ran."""
         self.runs[id][-1].excused = True
         self.sometimes["a job is interrupted at the end of the grace period"] += 1
+
+    def given_back(self, id: bytes, worker: int) -> None:
+        """A worker says that it has not run it; of what it has begun, this is only so where it finds no such task."""
+        row = self.rows.get(id)
+        if row is not None and row.task in self.unloadable:
+            for run in self.runs.get(id, ()):
+                run.excused = run.excused or run.worker == worker
 
     def charge(self, begun: bytes | None) -> None:
         """A worker died while this had begun and not ended, and nobody had ended it on purpose."""

@@ -14,6 +14,7 @@ from unittest.mock import patch
 from ... import messages
 from ...engine import Engine
 from ...errors import StoreError
+from ...guest import Guest
 from ...interface import Channel, Closed, Event, Message
 from ...job import Job, Outcome, Stored
 from ...labels import MONITOR_ACKNOWLEDGE
@@ -283,6 +284,31 @@ def not_given_back(self: Dispatcher) -> None:
     self.ready.clear()
 
 
+@_method(Dispatcher, "pause", "who pauses the work is told that it is paused, and it goes on")
+def paused_in_name_only(self: Dispatcher, paused: bool) -> None:
+    if not paused:
+        self.paused = False
+
+
+@_bug("a job that is run again by hand keeps the deaths for which it was given up")
+def retried_and_unforgiven() -> Iterator[None]:
+    with patch.object(sqlite, "RETRY", sqlite.RETRY.replace("deaths = 0, ", "")):
+        yield
+
+
+@_method(SQLiteStore, "purge", "jobs are removed by hand in the middle of their run")
+def purged_while_it_runs(self: SQLiteStore, ids: Any, statuses: Any) -> int:
+    with self._transaction() as db:
+        return int(db.executemany("DELETE FROM jobs WHERE id = ?", [(id,) for id in ids]).rowcount)
+
+
+@_method(Guest, "_find_link", "who only registers, past a monitor that is just starting, does not tell it")
+def registered_and_untold(self: Guest) -> None:
+    self.link = None
+    if not self.is_idle():
+        self._write_directly()
+
+
 _run = _original(Worker, "_run")
 
 
@@ -292,6 +318,11 @@ def interrupted_as_error(self: Worker, job: Job) -> Outcome | None:
         return _run(self, job)  # type: ignore[no-any-return]
     except BaseException as error:
         return self._failed(job, Ended(None, message_of(error), error), 0.0)
+
+
+@_method(Worker, "_give_back", "a worker that retires keeps what it has not begun")
+def kept_by_the_retired(self: Worker) -> None:
+    self.backlog.clear()
 
 
 _take = _original(Worker, "take")

@@ -16,6 +16,7 @@ from .machine import Machine
 
 LONG_S: Final = 20.0  # longer than any grace period
 TICK: Final = "simulated:tick"
+MISSING: Final = "simulated:missing"  # there is no such task
 STUBBORN: Final = "simulated:stubborn"
 
 
@@ -28,6 +29,7 @@ class Program:
         self.register: Callable[[Engine, str, int, float], Result[Any] | None]
         self.nested: dict[bytes, set[bytes]] = {}  # job → what its latest run has registered
         self.stale_rate = 0.0
+        self.on_stale: Callable[[], None] = lambda: None
         self.tasks: dict[str, Callable[..., Any]] = {
             f"simulated:{each.__name__.strip('_')}": each
             for each in (
@@ -45,7 +47,7 @@ class Program:
             )
         }
         plain = [each for each in self.tasks if each not in (TICK, STUBBORN)]
-        self.names = [*plain, "simulated:missing", STUBBORN]  # tapes know them by their place
+        self.names = [*plain, MISSING, STUBBORN]  # tapes know them by their place
 
     def resolve(self, address: str) -> Callable[..., Any]:
         if address not in self.tasks:
@@ -53,7 +55,10 @@ class Program:
         return self.tasks[address]
 
     def is_stale(self) -> bool:
-        return self.machine.tape.draw("stale code", 2, self.stale_rate) == 1
+        if self.machine.tape.draw("stale code", 2, self.stale_rate):
+            self.on_stale()
+            return True
+        return False
 
     def entries(self) -> tuple[int, list[Entry]]:
         return 1, self.cron

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, Final
 
+from ... import messages
 from ...engine import Engine
 from ...errors import AutocronError, StoreError
 from ...job import Entry, Status
@@ -15,7 +16,7 @@ from .disk import Disk, Row
 from .faults import Faults
 from .invariants import Witness
 from .machine import Machine, Process, Violation
-from .program import LONG_S, TICK, Program
+from .program import LONG_S, MISSING, TICK, Program
 from .roles import Roles
 from .view import ADDRESS
 
@@ -44,11 +45,13 @@ class Scenario:
         self.roles = Roles(machine, disk, faults, program)
         self.leaving = False
         self.busy: set[int] = set()  # applications whose script still goes
+        self.guests: set[int] = set()  # processes that only register
         self.accepted: dict[bytes, Process] = {}
         self._numbers = itertools.count(1)
         program.register = self.register
         self.model.expected = self._wrong_with
         self.model.max_deaths = self._max_deaths
+        self.model.unloadable = {MISSING}
 
     def _max_deaths(self) -> int:
         return int(self.disk.store.settings().get("max_deaths", Settings().max_deaths))
@@ -86,6 +89,9 @@ class Scenario:
             self.disk.sync()
             witness.grace_s = values["grace_s"]
             witness.full_durability = values["durability"] == "full"
+        if draw("stale", 3) == 1:
+            self.program.stale_rate = 0.2
+            self.program.on_stale = lambda: self.model.sometimes.update(["a worker with stale code gives way"])
         if draw("cron", 3) == 1:
             overlap = ("allow", "skip", "queue")[draw("overlap", 3)]
             self.program.cron = [
@@ -110,6 +116,9 @@ class Scenario:
     # -- an application --------------------------------------------------------------------------------------
 
     def _script(self, process: Process, engine: Engine) -> None:
+        if self.faults.active and self.tape.draw("only registers", 6) == 1:
+            self._visit(process, engine)
+            return
         workers = (None, 1, 2, 3)[self.tape.draw("workers", 4)]
         self.witness.most_workers = max(self.witness.most_workers, workers or 1)
         self._start(engine, workers)
@@ -117,8 +126,26 @@ class Scenario:
             self._do(engine)
         self.busy.discard(process.pid)
         if self.tape.draw("leaves early", 4) != 1 or not self.faults.active:
-            self.machine.block(lambda: self.leaving)
+            self._stay(engine)
         self._leave(process, engine)
+
+    def _visit(self, process: Process, engine: Engine) -> None:
+        """A command beside the application: it only registers."""
+        self.guests.add(process.pid)
+        self.model.sometimes["a process only registers"] += 1
+        engine.join(ADDRESS)
+        for _ in range(self.tape.draw("steps of a guest", 4)):
+            self._register_something(engine)
+            self._ask(engine)
+        self.busy.discard(process.pid)
+        self._leave(process, engine)
+
+    def _stay(self, engine: Engine) -> None:
+        """Until all leave. What was paused by hand is resumed by hand, when nothing fails any more."""
+        while not self.leaving:
+            self.machine.block(lambda: self.leaving or (self.witness.paused and not self.faults.active))
+            if not self.leaving and not self._order(engine, messages.SETTINGS, {"paused": False}):
+                self.machine.sleep(1.0)
 
     def _start(self, engine: Engine, workers: int | None) -> None:
         while True:
@@ -131,10 +158,9 @@ class Scenario:
                 return
 
     def _do(self, engine: Engine) -> None:
-        what = self.tape.draw("step", 16)
+        what = self.tape.draw("step", 20)
         if what <= 9:
-            name = self.program.names[self.tape.draw("task", len(self.program.names))]
-            self.register(engine, name, next(self._numbers), DELAYS_S[self.tape.draw("due", len(DELAYS_S))])
+            self._register_something(engine)
         elif what <= 11:
             self.machine.sleep(PAUSES_S[self.tape.draw("pause of an application", len(PAUSES_S))])
         elif what == 12:
@@ -147,8 +173,54 @@ class Scenario:
             engine.stop()
             self._forget_unsafe(self.machine.running.process)
             self._start(engine, None)
-        else:
+        elif what == 15:
             self._try(engine.get_results)
+        elif what == 16:
+            engine.leave()
+            self._forget_unsafe(self.machine.running.process)
+            self._start(engine, None)
+        else:
+            self._interfere(engine)
+
+    def _register_something(self, engine: Engine) -> None:
+        name = self.program.names[self.tape.draw("task", len(self.program.names))]
+        self.register(engine, name, next(self._numbers), DELAYS_S[self.tape.draw("due", len(DELAYS_S))])
+
+    def _interfere(self, engine: Engine) -> None:
+        """What a person does on the command line."""
+        what = self.tape.draw("by hand", 5)
+        if what == 4:
+            self._order(engine, messages.SETTINGS, {"paused": True})
+            self.machine.sleep(PAUSES_S[self.tape.draw("pause by hand", len(PAUSES_S))])
+            self._order(engine, messages.SETTINGS, {"paused": False})
+            return
+        if what == 3:
+            if self.program.cron:
+                self._order(engine, messages.FIRE, self.program.cron[0].key)
+            return
+        known = sorted(self.model.acknowledged - self.model.pruned)
+        if not known:
+            return
+        first = self.tape.draw("job by hand", len(known))
+        ids = known[first : first + 3]
+        if what == 0:
+            self.model.forgiven.update(ids)
+            self._order(engine, messages.RETRY, ids)
+        elif what == 1:
+            self._order(engine, messages.HASTEN, ids)
+        else:
+            self.model.unwanted.update(ids)
+            self._order(engine, messages.PURGE, (ids, list(map(int, Status))))
+
+    def _order(self, engine: Engine, question: str, argument: object) -> bool:
+        """Ask for something to be done; whether it was."""
+        assert engine._registrar is not None
+        try:
+            engine._registrar.ask(question, argument)
+        except AutocronError:
+            self.model.sometimes["an order is not carried out, and says why"] += 1
+            return False
+        return True
 
     def _try(self, call: Callable[[], Any]) -> Any:
         began_in_peace = not self.faults.active
@@ -173,7 +245,8 @@ class Scenario:
         self.machine.note(self.machine.running.name, f"has registered job {id.hex()[8:18]} ({name.rpartition(':')[2]})")
         if process.kind == "app":
             self.accepted[id] = process
-            if engine._settings.blocking and id not in self.model.acknowledged:
+            is_safe = engine._settings.blocking or process.pid in self.guests
+            if is_safe and id not in self.model.acknowledged:
                 raise Violation("blocking mode returns when the job is safe", f"{self.model.name(id)} is not")
         return result
 
@@ -200,37 +273,42 @@ class Scenario:
         if stored is None:
             if id not in self.model.pruned:
                 raise Violation("accepted work is not lost", f"{self.model.name(id)} is unknown to the monitor")
+        elif id in self.model.forgiven | self.model.unwanted:
+            return  # somebody may have had it run again meanwhile, or removed while it was on its way
         elif was_pruned:
             raise Violation("a result only moves forward", f"{self.model.name(id)} was removed, and is there again")
         elif row is not None and row.status in (Status.READY, Status.ERROR) and stored.status != row.status:
             raise Violation("a result only moves forward", f"{self.model.name(id)} was answered {stored.status}")
 
     def _leave(self, process: Process, engine: Engine) -> None:
-        how = self.tape.draw("farewell", 3)
+        how = self.tape.draw("farewell", 4)
         if how == 2:
             self.machine.kill(process)
             self.machine.check()
         if how == 0:
             engine.stop()
+        elif how == 3:
+            engine.leave()
+        if how != 1:
             self._forget_unsafe(process)
 
     # -- all must get well -----------------------------------------------------------------------------------
 
     def _liveness(self) -> None:
         machine = self.machine
-        if not machine.living("app"):
+        if not self._applications():
             self._start_application()
         begin, wall = machine.clock.monotonic(), machine.clock.time()
         limit = begin
         while left := self._what_is_left():
             longest = LONG_S * sum(1 for row in self.model.rows.values() if row.task.endswith(("long", "stubborn")))
-            last = max((row.due for row in self.model.rows.values()), default=0.0)
+            last = max((row.due for row in self.model.rows.values() if not row.entry), default=0.0)
             limit = max(limit, begin + RECOVERY_S + longest + max(0.0, last - wall))  # results may be removed meanwhile
             if machine.clock.monotonic() > limit:
                 raise Violation("accepted work gets done", "; ".join(left))
             machine.sleep(2.0)
             self._check_orphans()
-            if not machine.living("app"):
+            if not self._applications():
                 self._start_application()
         if self.program.cron:
             self._expect_firings()
@@ -249,12 +327,17 @@ class Scenario:
         left = self.model.unsettled(self._sure(), self.machine.clock.time() + HORIZON_S)
         if self.busy & {each.pid for each in self.machine.living("app")}:
             left.append("an application still goes on")
-        left += [f"{each.name} has no link yet" for each in self.machine.living("app") if not self._is_linked(each)]
+        left += [f"{each.name} has no link yet" for each in self._applications() if not self._is_linked(each)]
+        if self.witness.paused:
+            left.append("it is still paused")
         wanted = int(self.disk.store.settings().get("workers", 1))
         there = [each for each in self.machine.living("worker") if each.role is not None]
         if len(there) != wanted:
             left.append(f"{len(there)} workers are there instead of {wanted}")
         return left
+
+    def _applications(self) -> list[Process]:
+        return [each for each in self.machine.living("app") if each.pid not in self.guests]
 
     def _is_linked(self, process: Process) -> bool:
         registrar = process.role._registrar

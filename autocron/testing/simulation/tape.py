@@ -49,7 +49,7 @@ class Tape:
         if random is None:
             value = self._given.get(label, NOTHING).get(index, 0) % most
         elif label in self.favoured and random.random() < self.favoured[label][1]:
-            value = self.favoured[label][0]
+            value = self.favoured[label][0] % most
         elif rate < 1.0 and random.random() >= rate:
             value = 0
         else:
