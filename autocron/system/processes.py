@@ -65,7 +65,7 @@ class Processes:
 
     def spawn(self, role: str, address: str, spec: Mapping[str, Any]) -> Channel:
         """Start a monitor in a session of its own: Ctrl-C in the terminal reaches the application only."""
-        ours, theirs = socket.socketpair()
+        ours, theirs = _socketpair()
         with theirs:
             starter = self._start(
                 [_executable(), "-I", "-S", "-c", DETACH + BOOT.format(parent=PACKAGE_PARENT)],
@@ -84,9 +84,11 @@ class Processes:
         return SocketChannel(ours, pid)
 
     def _start(self, command: list[str], role: str, fd: int, address: str, *more: str, **options: Any) -> int:
-        # A closed stderr would become the next file that the child opens, and the log would go into that.
+        # A closed stderr would become the next file that the child opens, and the log would go into that. Here it may
+        # have become one of our own, which like all that Python opens is not inherited.
         outputs: dict[str, Any] = {
-            name: None if _is_open(number) else subprocess.DEVNULL for name, number in (("stdout", 1), ("stderr", 2))
+            name: None if _is_inherited(number) else subprocess.DEVNULL
+            for name, number in (("stdout", 1), ("stderr", 2))
         }
         process: subprocess.Popen[bytes] = subprocess.Popen(
             [*command, role, str(fd), address, *more],
@@ -198,13 +200,23 @@ class Processes:
                 register(callback)
 
 
-def _is_open(fd: int) -> bool:
-    """Whether this descriptor is open."""
+def _is_inherited(fd: int) -> bool:
+    """Whether a child gets this descriptor."""
     try:
-        os.fstat(fd)
-    except OSError:
+        return os.get_inheritable(fd)
+    except OSError:  # it is closed
         return False
-    return True
+
+
+def _socketpair() -> tuple[socket.socket, socket.socket]:
+    """Ours, and one for a child, which is none of the numbers of its standard streams."""
+    ours, theirs = socket.socketpair()
+    if theirs.fileno() > 2:
+        return ours, theirs
+    import fcntl  # noqa: PLC0415 - address.py says what to do where there is none
+
+    with theirs:
+        return ours, socket.socket(fileno=fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, 3))
 
 
 class _Children:

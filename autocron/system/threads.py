@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import sys
 import threading
 from collections import deque
@@ -16,6 +17,11 @@ from .clock import SystemClock
 
 logger = logging.getLogger("autocron.system")
 
+# A signal that the application blocks, to wait for it, would be delivered to us. What a thread brings about is its own.
+FAULTS: Final = frozenset(
+    {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS}
+)
+DEAF_TO: Final = signal.valid_signals() - FAULTS
 PAUSE_S: Final = 1.0  # what went wrong (no descriptor left?) would go wrong again at once
 
 
@@ -40,8 +46,12 @@ class BackgroundThread:
         self._start()
 
     def _start(self) -> None:
-        # A daemon: it must never keep the application from ending.
-        threading.Thread(target=self._run, args=(self._generation,), name="autocron", daemon=True).start()
+        # A daemon: it must never keep the application from ending. And a new thread has the mask of who starts it.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, DEAF_TO)
+        try:
+            threading.Thread(target=self._run, args=(self._generation,), name="autocron", daemon=True).start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _go_on_in_another(self) -> None:
         """The thread sleeps where nothing reaches it. If it is ever woken there, it ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -74,6 +75,20 @@ def test_an_application_that_starts_as_a_daemon(world: World) -> None:
     (daemon,) = [each for each in world.family() if each.role == ""]
     daemon.kill()
     world.await_empty()
+
+
+@pytest.mark.parametrize("closed", [(0, 1, 2), (0,), (1,), (2,), (1, 2)], ids=str)
+def test_an_application_without_standard_streams(world: World, closed: tuple[int, ...]) -> None:
+    """Contract 6: our own descriptors are not taken for them; what is written there reaches nobody, and no file."""
+    application = world.application(start=False)
+    application.do(f"[os.close(fd) for fd in {closed}]")
+    assert application.do("autocron.start(DATABASE)") is True
+    assert "ValueError: no" in application.do("until_ready(fail('no'))")
+    for each in (world.monitor(), world.worker()):
+        for number in range(3):
+            target = os.readlink(f"/proc/{each.pid}/fd/{number}")
+            assert target in ("/dev/null", str(application.errors)), (each.role, number)
+            assert number not in closed or target == "/dev/null"
 
 
 TAKE_OUR_DESCRIPTORS = """
@@ -166,6 +181,16 @@ def test_the_application_keeps_its_own_children(world: World) -> None:
     assert application.do("until_ready(add(1, 2))") == 3
     application.do("autocron.stop()")
     assert application.do("(before.wait(), after.wait())") == (3, 4)
+
+
+def test_an_application_that_takes_its_signals_itself(world: World) -> None:
+    """Contract 6: one that blocks signals to wait for them: they are delivered to no thread of ours instead."""
+    application = world.application()
+    application.do("import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})")
+    for name in ("SIGTERM", "SIGUSR1"):
+        application.do(f"os.kill(os.getpid(), signal.{name})")
+        assert application.do(f"signal.sigwait([signal.{name}]).name") == name
+    assert application.do("until_ready(add(1, 2))") == 3
 
 
 def test_start_in_a_thread_that_ends(world: World) -> None:
