@@ -39,6 +39,8 @@ class Task(Generic[P, R]):
         self._signature = inspect.signature(function)
         self._names = tuple(self._signature.parameters)
         self._positional = _plain_positional(self._signature)
+        parameters = self._signature.parameters.values()
+        self._nameless = [each.name for each in parameters if each.kind is each.POSITIONAL_ONLY and _is_required(each)]
         self.address = address
         registry.add_task(self.address, function)
 
@@ -51,6 +53,8 @@ class Task(Generic[P, R]):
         if kwargs or self._positional is None or len(args) not in self._positional:
             try:
                 self._signature.bind(*args, **kwargs)
+                if missing := self._nameless[len(args) :]:  # Python 3.13.0 takes their names for others
+                    raise TypeError(f"missing a required argument: {missing[0]!r}")
             except TypeError as error:
                 raise TypeError(f"{self.address}: {error}") from None
         due = None if self._schedule is None else _epoch(self._schedule)

@@ -76,6 +76,7 @@ class Engine:
             return _current[-1].start(database_file, workers)
         interface = self._world()
         address = interface.spawner.locate(database_file)
+        self._notice_fork()
         with self._mutex:
             if isinstance(self._registrar, Guest):
                 self._forget_guest()
@@ -117,6 +118,7 @@ class Engine:
         self._joined = ""
         if self._registrar is None:
             return
+        self._notice_fork()
         with self._mutex:
             registrar, self._registrar = self._registrar, None
         if registrar is None:
@@ -158,7 +160,7 @@ class Engine:
         if registry.loading:
             logger.warning("a call of %s while a worker loads %s is ignored", address, registry.loading)
             return Result(func=function, args=args, kwargs=kwargs, status=Status.UNAVAILABLE)
-        registrar = self._registrar or self._become_guest()
+        registrar = self._own_registrar()
         if registrar is None or not self._settings.enabled:
             return _run_here(function, args, kwargs)
         if ("<" in address or address.startswith("__main__:")) and not self.in_process:
@@ -179,7 +181,7 @@ class Engine:
 
     def look_up(self, id: bytes) -> tuple[Stored | None, bool]:
         """A job as the store knows it, and whether pickles may be read."""
-        registrar = self._registrar or self._become_guest()
+        registrar = self._own_registrar()
         if registrar is None:
             raise AutocronError("autocron is not started in this process, so nobody can be asked for results")
         stored_all = registrar.is_idle()
@@ -193,7 +195,7 @@ class Engine:
 
     def get_results(self) -> list[Result[Any]]:
         """All stored results, oldest first; none before `start`. Waits for the monitor's answer."""
-        registrar = self._registrar or self._become_guest()
+        registrar = self._own_registrar()
         if registrar is None:
             return []
         found: list[Stored] = []
@@ -252,6 +254,15 @@ class Engine:
             spawner.on_fork(self._after_fork)
             spawner.on_exit(self._before_exit)
 
+    def _own_registrar(self) -> Registrar | None:
+        """The registrar of this very process, not of one that it is a copy of; None if it has not started."""
+        self._notice_fork()
+        return self._registrar or self._become_guest()
+
+    def _notice_fork(self) -> None:
+        if self._registrar is not None:
+            self._world().spawner.notice_fork()
+
     def _become_guest(self) -> Guest | None:
         """The registrar of a process that has joined; None if it has not."""
         if not self._joined:
@@ -308,6 +319,7 @@ class Engine:
         self._begin(self._address, None)
 
     def _before_exit(self) -> None:
+        self._notice_fork()
         registrar = self._registrar
         if registrar is not None and not self._is_worker:
             self._is_exiting = True

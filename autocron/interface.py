@@ -187,6 +187,9 @@ class Spawner(Protocol):
     def on_fork(self, callback: Callable[[], None]) -> None:
         """Call back in each forked child."""
 
+    def notice_fork(self) -> None:
+        """Call back now if this is a forked child that nobody has told so: a server that forks in C does not."""
+
     def on_exit(self, callback: Callable[[], None]) -> None:
         """Call back before this process ends in good order."""
 

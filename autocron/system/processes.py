@@ -56,6 +56,9 @@ class Processes:
 
     def __init__(self) -> None:
         self._dead: set[int] = set()  # monitors that are gone, of whose sessions something may be left to bury
+        self._pid = os.getpid()
+        self._on_fork: list[Callable[[], None]] = []
+        self._noticing = threading.Lock()
 
     def inhabit(self, interface: Interface) -> None:
         """Each process makes itself a world of its own."""
@@ -185,11 +188,21 @@ class Processes:
         }
 
     def on_fork(self, callback: Callable[[], None]) -> None:
-        def in_child() -> None:
-            self._dead.clear()
-            callback()
+        if not self._on_fork:
+            os.register_at_fork(after_in_child=self._in_child)
+        self._on_fork.append(callback)
 
-        os.register_at_fork(after_in_child=in_child)
+    def notice_fork(self) -> None:
+        if os.getpid() != self._pid:
+            with self._noticing:  # the others have to wait until it is done
+                if os.getpid() != self._pid:
+                    self._in_child()
+
+    def _in_child(self) -> None:
+        self._dead.clear()
+        for callback in self._on_fork:
+            callback()
+        self._pid = os.getpid()
 
     def on_exit(self, callback: Callable[[], None]) -> None:
         atexit.register(callback)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ class MemoryStore(SQLiteStore):
 
     def __init__(self) -> None:
         super().__init__(MEMORY)
+        weakref.finalize(self, self._db.close)  # Python 3.13 complains of a connection that nobody has closed
         self.added: list[Job] = []  # all that was ever registered; not what entries have fired
 
     def add(self, jobs: Sequence[Job], *, token: int) -> Sequence[Job]:

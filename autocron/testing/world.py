@@ -140,6 +140,9 @@ class View:
     def on_fork(self, callback: Callable[[], None]) -> None:
         """Nothing of the small world is meant to survive a fork."""
 
+    def notice_fork(self) -> None:
+        """As above."""
+
     def on_exit(self, callback: Callable[[], None]) -> None:
         """The test ends it."""
 

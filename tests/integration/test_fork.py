@@ -184,6 +184,26 @@ def test_a_fork_past_python(world: World) -> None:
     world.await_empty(left)
 
 
+def test_children_of_a_fork_past_python(world: World) -> None:
+    """Contract 6: a server that forks in C (uWSGI) tells Python nothing; its children link for themselves even so."""
+    application = world.application()
+    application.do("import ctypes, os")
+    application.do(
+        "def fork_in_c(work):\n"
+        "    pid = ctypes.PyDLL(None).fork()\n"
+        "    if not pid:\n"
+        "        try: note('child', until_ready(work()), len(autocron.get_results()) > 0)\n"
+        "        finally: os._exit(0)\n"
+    )
+    assert application.do("until_ready(add(0, 1))") == 1
+    application.do("[fork_in_c(lambda: add(number, 1)) for number in (1, 2, 3)] and None")
+    assert {tuple(world.hear("child")) for _ in range(3)} == {("child", str(number), "True") for number in (2, 3, 4)}
+    assert application.do("until_ready(add(4, 1))") == 5
+    assert len(world.stored()) == 5
+    assert application.end() == 0
+    world.await_empty()
+
+
 def test_exec(world: World) -> None:
     """Design 2: execv keeps the pid and ends the link: a reloader's application starts anew."""
     application = world.application()

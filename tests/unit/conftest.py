@@ -63,3 +63,5 @@ def small(tmp_path: Path) -> Iterator[OnFile]:
     yield made
     made.engine.stop()
     made.world.pump()
+    for each in made.stores:
+        each.close()

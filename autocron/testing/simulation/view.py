@@ -151,6 +151,9 @@ class View:
     def on_fork(self, callback: Callable[[], None]) -> None:
         """A thread cannot be copied, so forks are left to the tests with real processes."""
 
+    def notice_fork(self) -> None:
+        """As above."""
+
     def on_exit(self, callback: Callable[[], None]) -> None:
         self.process.on_exit.append(callback)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,12 @@ from autocron.stores.errors import translated
 def test_a_database_that_cannot_be_written_needs_its_directory_too(tmp_path: Path) -> None:
     """style 10: of a directory that only others can write to, SQLite says the same as of a file."""
     path = tmp_path / "app.db"
-    sqlite3.connect(path).execute("CREATE TABLE t(x)")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE t(x)")
     message = r"read-only: .* must be able to write to the file and to its directory"
-    with pytest.raises(StoreError, match=message), translated(str(path)):
-        sqlite3.connect(f"file:{path}?mode=ro", uri=True).execute("CREATE TABLE u(x)")
+    with (
+        closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db,
+        pytest.raises(StoreError, match=message),
+        translated(str(path)),
+    ):
+        db.execute("CREATE TABLE u(x)")
