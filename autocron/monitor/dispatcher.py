@@ -349,7 +349,7 @@ class Dispatcher:
         if self._retry_at is not None:
             return self._retry_at
         serving = list(self.pool.serving())
-        if all(each.inflight for each in serving):
+        if self.paused or all(each.inflight for each in serving):
             return None
         waiting = [each.heard + OVERDUE_S for each in serving if len(each.inflight) > 1 and not each.recalled]
         return min(waiting, default=None)

@@ -194,6 +194,22 @@ def test_a_later_registration_does_not_overtake_what_is_due_already(bench: Bench
     assert bench.given(bench.members[0]) == [[1, 2]]
 
 
+def test_a_pause_does_not_spin_while_a_stopped_worker_keeps_what_it_has(bench: Bench) -> None:
+    """design 1.6: who is stopped, or busy in C, gives nothing back; until then there is nothing to do."""
+    idle = bench.worker()
+    bench.know(0.001)
+    bench.dispatcher.settings = Settings()
+    bench.register(*(job_of(number=number) for number in range(1, 5)))
+    bench.clock.advance(OVERDUE_S / 2)
+    for number in (3, 4):
+        bench.done(idle, number)
+    bench.dispatcher.pause(True)
+    bench.clock.advance(OVERDUE_S)
+    bench.turn()
+    at = bench.dispatcher.next_at()
+    assert at is None or at > bench.clock.monotonic()
+
+
 # -- a store that refuses ------------------------------------------------------------------------------------
 
 
