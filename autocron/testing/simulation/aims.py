@@ -46,7 +46,8 @@ STORE_LABELS: Final = (
     "monitor.tidy",
 )
 
-Road = Mapping[str, tuple[int, float]]  # decision of the tape → what is chosen more often, and how often
+# Decision of the tape → which of its numbers is drawn more often, and how often. What they mean is in scenario.py.
+Road = Mapping[str, tuple[int, float]]
 
 
 class Cell(NamedTuple):

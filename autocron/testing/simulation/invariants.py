@@ -98,6 +98,8 @@ class Witness:
         if process.kind == "monitor" and process.listener is None:
             raise Violation("one monitor", f"{process.name} writes without holding the lock")
         rows = self.disk.rows()
+        if process.kind == "app" and process.was_stopped:
+            self.model.forgotten(rows)
         new = self.model.became(rows, self.latest_wall)
         for id in new:
             self._first_write[id] = self.disk.writes

@@ -104,6 +104,7 @@ class Process:
         self.born = machine.clock.monotonic()
         self.died: float | None = None
         self.paused_until = 0.0
+        self.was_stopped = False
         self.ends: list[End] = []
         self.exits: list[Exited] = []  # of its children, not yet noticed
         self.stop_requested = False
@@ -345,6 +346,7 @@ class Machine:
 
     def pause(self, process: Process, seconds: float) -> None:
         """Stop a process for a while, as SIGSTOP does."""
+        process.was_stopped = True
         process.paused_until = max(process.paused_until, self.clock.monotonic() + seconds)
 
     def resume_all(self) -> None:

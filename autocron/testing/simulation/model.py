@@ -118,6 +118,13 @@ class Model:
         if wrong := self.expected(row):
             raise Violation("results are true", f"{self.name(row.id)}: {wrong}")
 
+    def forgotten(self, rows: Collection[bytes]) -> None:
+        """An application was stopped in the middle of its own write: it may bring what was done and removed since."""
+        for id in self.gone.intersection(rows):
+            self.gone.discard(id)
+            for run in self.runs.get(id, ()):
+                run.excused = True
+
     def _vanished(self, before: Row, now: float) -> None:
         if before.id in self.unwanted and before.status != PROCESSING:
             # It is not gone: what was written past a stopped monitor may still be on its way to it.
@@ -147,6 +154,8 @@ class Model:
         self.rows = rows
         self.acknowledged.intersection_update({*rows, *self.pruned})
         self.pruned.difference_update(rows)
+        for row in rows.values():  # it is as before it was forgiven by hand
+            self.deaths[row.id] = max(self.deaths[row.id], row.deaths)
         self.gone.clear()
         self.firings = {(row.entry, row.due): row.id for row in rows.values() if row.entry}
         for runs in self.runs.values():

@@ -271,7 +271,9 @@ class Scenario:
             return
         stored = found[0]
         if stored is None:
-            if id not in self.model.pruned:
+            row = self.model.rows.get(id)
+            is_over = row is not None and 0 < row.prune_at <= self.witness.latest_wall
+            if id not in self.model.pruned and not is_over:
                 raise Violation("accepted work is not lost", f"{self.model.name(id)} is unknown to the monitor")
         elif id in self.model.forgiven | self.model.unwanted:
             return  # somebody may have had it run again meanwhile, or removed while it was on its way
@@ -302,7 +304,7 @@ class Scenario:
         limit = begin
         while left := self._what_is_left():
             longest = LONG_S * sum(1 for row in self.model.rows.values() if row.task.endswith(("long", "stubborn")))
-            last = max((row.due for row in self.model.rows.values() if not row.entry), default=0.0)
+            last = max((row.due for row in self.model.rows.values() if row.due > machine.clock.time()), default=0.0)
             limit = max(limit, begin + RECOVERY_S + longest + max(0.0, last - wall))  # results may be removed meanwhile
             if machine.clock.monotonic() > limit:
                 raise Violation("accepted work gets done", "; ".join(left))
@@ -370,11 +372,11 @@ class Scenario:
             self.machine.sleep(PRUNED_S)
             if any(row.status in (3, 4) for row in self.model.rows.values()):
                 raise Violation("results are removed when their time is over", f"{len(self.model.rows)} are left")
+        # What has just been resumed says so, what the disk refused is tried again, and the store is tidied.
+        self.machine.sleep(PRUNED_S)
         following = self.disk.store.next_prune()
         if following is not None and following < self.machine.clock.time() + QUIET_S:
             return
-        # What has just been resumed says so, what the disk refused is tried again, and the store is tidied.
-        self.machine.sleep(PRUNED_S)
         events, writes = self.machine.events, self.disk.writes
         self.machine.sleep(QUIET_S)
         if self.machine.events - events > 1 or self.disk.writes != writes:
