@@ -160,7 +160,12 @@ class Monitor:
 
     def _plan(self) -> None:
         """When the next pass is to be, if nothing happens before."""
-        monotonic = (self.dispatcher.next_at(), self.pool.next_at(), self.tidier.next_at, self._drained_at)
+        monotonic = (
+            self.dispatcher.next_at(),
+            self.pool.next_at(),
+            self.tidier.next_at,
+            None if self.pool.members else self._drained_at,  # who still lives is waited for
+        )
         wall = (
             self.dispatcher.next_claim(),
             None if self.dispatcher.paused else self.scheduler.next_at,

@@ -192,6 +192,22 @@ def test_a_store_that_takes_nothing_does_not_keep_the_monitor_for_ever(
     assert [each.status for each in small.jobs()] == [Status.PROCESSING]
 
 
+def test_a_worker_that_even_a_kill_does_not_end_is_waited_for_in_silence(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """design 1.6: who sleeps in the kernel dies when it wakes up; nothing is to be done until then."""
+    small.call(note.__wrapped__, "one")
+    small.hear()
+    monkeypatch.setattr(small.world, "kill", lambda pid: None)
+    small.die()
+    for _ in range(4):  # the grace, the kill, and what comes after it
+        small.process.turn()
+        small.clock.advance(5.0)
+    assert small.monitor.pool.members
+    assert small.monitor.monotonic_at is None
+    assert not small.process.has_turn()
+
+
 def test_switched_off_it_runs_nothing_and_keeps_everything() -> None:
     """contract 1: autocron is switched off in the database."""
     ran.clear()
