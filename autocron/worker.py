@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from . import messages, payload
 from .errors import AutocronError
@@ -22,6 +22,8 @@ from .run import Ended, Interrupted, message_of, run
 logger = logging.getLogger("autocron.worker")
 
 Function = Callable[..., Any]
+
+GUARD: Final = 'what only the application is to run belongs under `if __name__ == "__main__":`'
 
 
 class Code(Protocol):
@@ -195,4 +197,6 @@ class Worker:
 def _unloadable(job: Job, error: BaseException) -> str:
     if isinstance(error, AutocronError | LookupError):
         return str(error.args[0] if error.args else error)
-    return f"the task {job.task} cannot be loaded: {message_of(error)}"
+    # A script that wants to be the server here too finds its port in use, and exits.
+    is_program = job.task.startswith("/") and isinstance(error, SystemExit | OSError)
+    return f"the task {job.task} cannot be loaded: {message_of(error)}{f'; {GUARD}' if is_program else ''}"

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import importlib
 import importlib.machinery
+import logging
 import os
 import runpy
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from ..registry import registry
+from ..worker import GUARD
 from .frameworks import as_request, set_up_django
 from .versions import Versions
 
-MAIN = "__mp_main__"  # not "__main__": what is guarded by that name must not run in a worker
+logger = logging.getLogger("autocron.worker")
+
+SLOW_S: Final = 10.0  # to import an application; a server that is started by it never ends
+MAIN: Final = "__mp_main__"  # not "__main__": what is guarded by that name must not run in a worker
 LOADERS = {".pyc": importlib.machinery.SourcelessFileLoader}  # else it is source, whatever the script is called
 
 
@@ -100,7 +106,16 @@ class ApplicationCode:
 def _loading(name: str) -> Iterator[None]:
     """What a module calls while it is imported was called in the application too, when it imported it."""
     registry.loading = name
+    slow = threading.Timer(SLOW_S, _complain, (name,))
+    slow.daemon = True
+    slow.start()
     try:
         yield
     finally:
         registry.loading = ""
+        slow.cancel()
+        slow.join()
+
+
+def _complain(name: str) -> None:
+    logger.warning("still loading %s after %g s, and running nothing meanwhile; %s", name, SLOW_S, GUARD)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,3 +87,36 @@ def test_only_tasks_are_found(name: str, code: ApplicationCode) -> None:
     """Design 5: a worker calls only what is decorated."""
     with pytest.raises(LookupError, match=f"there is no task deployed:{name}"):
         code.resolve(f"deployed:{name}")
+
+
+def test_a_script_that_never_returns_is_told(
+    code: ApplicationCode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Contract 3: an unguarded server, loaded by a worker, would serve for ever; style 10: the way out is said."""
+    monkeypatch.setattr("autocron.system.code.SLOW_S", 0.01)
+    os.mkfifo(tmp_path / "requests")
+    script = tmp_path / "app.py"
+    # It reads until somebody has opened and closed the pipe.
+    script.write_text(f"with open({str(tmp_path / 'requests')!r}) as requests: requests.read()")
+    told = threading.Event()
+    handler = logging.Handler()
+    handler.emit = lambda record: told.set()  # type: ignore[method-assign]
+    logger = logging.getLogger("autocron.worker")
+    logger.addHandler(handler)
+    end = threading.Thread(target=lambda: told.wait(60) and (tmp_path / "requests").write_text(""))
+    end.start()
+    try:
+        with pytest.raises(LookupError):
+            code.resolve(f"{script}:task")
+    finally:
+        logger.removeHandler(handler)
+        end.join()
+    assert f"still loading {script}" in caplog.text
+    assert 'belongs under `if __name__ == "__main__":`' in caplog.text
+
+
+def test_of_what_is_loaded_at_once_nothing_is_told(code: ApplicationCode) -> None:
+    """Design 1.6: no timer is left."""
+    before = threading.active_count()
+    assert code.resolve("deployed:task")() == 1
+    assert threading.active_count() == before

@@ -170,6 +170,23 @@ def test_a_module_that_cannot_be_imported_is_an_error_that_says_why(bench: Bench
     )
 
 
+@pytest.mark.parametrize("error", [SystemExit(1), OSError(98, "Address already in use")], ids=repr)
+def test_a_script_that_runs_as_a_program_in_a_worker_is_told_what_to_do(bench: Bench, error: BaseException) -> None:
+    """style 10: `app.run()` without a guard is what most scripts of this kind end with."""
+
+    def resolve(address: str) -> Callable[..., Any]:
+        raise error
+
+    bench.code.resolve = resolve  # type: ignore[method-assign]
+    bench.give(job_of("/srv/app.py:task"), job_of("app:task"))
+    bench.worker.step()
+    bench.worker.step()
+    script, module = (Outcome._make(row).error for _, row in bench.said())
+    assert "cannot be loaded: " in script
+    assert script.endswith('what only the application is to run belongs under `if __name__ == "__main__":`')
+    assert "__main__" not in module
+
+
 def test_arguments_that_cannot_be_read_are_an_error(bench: Bench) -> None:
     """contract 3: whatever ends the function ends in the Result; design 5: pickles only where they are allowed."""
     bench.task(lambda: 1)
