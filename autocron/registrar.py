@@ -37,6 +37,7 @@ ANSWER_S: Final = 30.0
 STORED_S: Final = 5.0  # a monitor that has not stored a job by then is passed over, for a caller who waits for that
 TRIES: Final = 6
 LINGER_S: Final = 0.001  # a stream of registrations is looked at so often, instead of waking the thread for each
+CROWDED_S: Final = 0.05  # as long as the window is full; the monitor's next word comes sooner
 
 
 class Registrar:
@@ -76,7 +77,7 @@ class Registrar:
         self._retry_at = 0.0
         self._lost_at = interface.clock.monotonic() if link is None else 0.0
         self._sent_at = 0.0
-        self._streaming = False
+        self._linger_s = 0.0  # not 0: the next look comes that soon, whether the bell is rung or not
         self._is_inside = False  # somebody sends or writes; who finds it so under the mutex is that very thread
         self._failures = 0
         self._leaving = False
@@ -226,7 +227,7 @@ class Registrar:
             self._find_link()
         self.send()
         # In a stream the bell stays rung and unheard, so that callers need no system call to ring it.
-        sources: list[Source] = [] if self._streaming else [self.bell]
+        sources: list[Source] = [] if self._linger_s else [self.bell]
         if self.link is not None:
             sources.append(self.link)
         for event in self.interface.spawner.wait(sources, self._until(until)):
@@ -237,8 +238,8 @@ class Registrar:
         return not self.stopped
 
     def _until(self, limit: float | None) -> float | None:
-        if self._streaming:
-            return self.interface.clock.time() + LINGER_S
+        if self._linger_s:
+            return self.interface.clock.time() + self._linger_s
         if self.link is None or self._returned:
             limit = self._retry_at if limit is None else min(limit, self._retry_at)
         if limit is None:
@@ -281,7 +282,7 @@ class Registrar:
             self.link = None
             self._lost_at = self.interface.clock.monotonic()
             self._retry_at = 0.0
-            self._streaming = False  # there is nobody to look at every millisecond
+            self._linger_s = 0.0  # there is nobody to look at every millisecond
             for group in self._unacknowledged.values():
                 self._returned.extend(group)
             self._unacknowledged.clear()
@@ -310,15 +311,19 @@ class Registrar:
             link.send(self._questions.popleft())
         if self._returned and self.interface.clock.monotonic() >= self._retry_at:
             self._send_group(link, self._returned, again=True)
-        self._streaming = False
-        if self.trouble is None and self._pending and self._in_flight() < WINDOW_JOBS:
+        self._linger_s = 0.0
+        if self.trouble is None and self._pending:
             self._send_stream(link)
 
     def _send_stream(self, link: Channel) -> None:
         while self._pending and self._in_flight() < WINDOW_JOBS:
             self._send_group(link, self._pending, again=False)
         now = self.interface.clock.monotonic()
-        self._streaming = now - self._sent_at < LINGER_S and not self._watched
+        if not self._watched:
+            if self._pending:
+                self._linger_s = CROWDED_S
+            elif now - self._sent_at < LINGER_S:
+                self._linger_s = LINGER_S
         self._sent_at = now
 
     def _in_flight(self) -> int:

@@ -14,7 +14,7 @@ from autocron import messages
 from autocron.errors import AutocronError, MonitorError, StoreBusy, StoreError, StoreFull
 from autocron.interface import Body
 from autocron.job import Job, Status
-from autocron.registrar import GROUP_BYTES, GROUP_JOBS, RETRY_S, WINDOW_JOBS, Registrar
+from autocron.registrar import CROWDED_S, GROUP_BYTES, GROUP_JOBS, RETRY_S, WINDOW_JOBS, Registrar
 from autocron.testing.world import MemoryChannel
 
 ran: list[int] = []
@@ -125,6 +125,33 @@ def test_the_window_bounds_what_is_in_flight(alone: Alone) -> None:
     for group, _, _ in groups:
         alone.answer(messages.REGISTERED, group)
     assert sent + sum(len(jobs) for _, _, jobs in alone.groups()) == number
+
+
+def test_while_the_window_is_full_the_bell_stays_unheard_and_questions_are_not(alone: Alone) -> None:
+    """design 2: callers need no system call for what cannot be sent yet; a look comes by itself."""
+    waits: list[tuple[bool, float | None]] = []
+    spawner = alone.registrar.interface.spawner
+    wait = spawner.wait
+
+    def noted(sources: Any, until: float | None) -> Any:
+        waits.append((alone.registrar.bell in sources, until))
+        return wait(sources, until)
+
+    spawner.wait = noted  # type: ignore[method-assign]
+    alone.register(*range(1, WINDOW_JOBS + 3 * GROUP_JOBS))
+    groups = alone.groups()
+    hears_bell, until = waits[-1]
+    assert not hears_bell
+    assert until == alone.small.clock.time() + CROWDED_S
+    alone.registrar._put(7, (messages.ASK, 7, messages.SETTINGS, None))
+    assert alone.sent() == [(messages.ASK, 7, messages.SETTINGS, None)]
+    for group, _, _ in groups:
+        alone.answer(messages.REGISTERED, group)
+    alone.small.clock.advance(1.0)
+    for group, _, _ in alone.groups():
+        alone.answer(messages.REGISTERED, group)
+    alone.sent()
+    assert waits[-1] == (True, None)
 
 
 def test_a_signal_handler_may_register_in_the_middle_of_a_registration(alone: Alone) -> None:
