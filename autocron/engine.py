@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -251,7 +251,7 @@ class Engine:
         if not self._hooked:
             self._hooked = True
             spawner = self._world().spawner
-            spawner.on_fork(self._after_fork)
+            spawner.on_fork(self._after_fork, guard=self._while_forking)
             spawner.on_exit(self._before_exit)
 
     def _own_registrar(self) -> Registrar | None:
@@ -303,6 +303,10 @@ class Engine:
     def _take_settings(self, values: dict[str, Any]) -> None:
         self._settings = Settings.from_stored(values)
 
+    def _while_forking(self) -> AbstractContextManager[object]:
+        """A copy of what a thread just writes would be nobody's, and lock the child out of the database for ever."""
+        return nullcontext() if self._registrar is None else self._registrar.mutex
+
     def _after_fork(self) -> None:
         """A forked child has none of our threads, and must not speak over its parent's link."""
         if self._registrar is None:
@@ -333,7 +337,7 @@ class Engine:
         self._pickle_allowed = pickle_allowed
         self._settings = Settings()
         self._is_worker = True
-        interface.spawner.on_fork(self._after_fork)
+        interface.spawner.on_fork(self._after_fork, guard=self._while_forking)
 
     def _world(self) -> Interface:
         if self._interface is None:

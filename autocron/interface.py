@@ -8,7 +8,7 @@ one. An event at the seam is the only way to wait: there is no sleep.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import inf, nextafter
 from pathlib import Path
@@ -184,8 +184,10 @@ class Spawner(Protocol):
     def describe(self) -> Mapping[str, Any]:
         """What a worker must know to load this process' code: interpreter, sys.path, directory, main script."""
 
-    def on_fork(self, callback: Callable[[], None]) -> None:
-        """Call back in each forked child."""
+    def on_fork(
+        self, in_child: Callable[[], None], *, guard: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> None:
+        """Call back in each forked child; what `guard` returns is held while this process forks."""
 
     def notice_fork(self) -> None:
         """Call back now if this is a forked child that nobody has told so: a server that forks in C does not."""

@@ -66,7 +66,7 @@ class Registrar:
         self._introduction = introduction
         self._on_settings = on_settings
         self._announced = -1
-        self._mutex = interface.spawner.mutex()
+        self.mutex = interface.spawner.mutex()  # held while somebody sends or writes
         self._pending: deque[Job] = deque()
         self._returned: deque[Job] = deque()  # to be sent again: the monitor may have stored them before
         self._unacknowledged: dict[int, list[Job]] = {}
@@ -134,7 +134,7 @@ class Registrar:
 
     def _interrupts(self) -> bool:
         """Whether this thread is in the middle of sending or writing, further down its stack."""
-        with self._mutex:
+        with self.mutex:
             return self._is_inside
 
     def _store_at_once(self, job: Job) -> None:
@@ -161,7 +161,7 @@ class Registrar:
         if trouble is None:
             reason = "it is locked, or its monitor is stopped; the job may still be stored, and run"
             raise StoreBusy(self.address, reason)
-        with self._mutex:
+        with self.mutex:
             for jobs in (self._returned, self._pending):
                 if job in jobs:
                     jobs.remove(job)  # the caller is told that it was refused, so it must not run later
@@ -214,7 +214,7 @@ class Registrar:
 
     def holds(self, id: bytes) -> bool:
         """Whether this job is still on its way from here to the monitor."""
-        with self._mutex:
+        with self.mutex:
             return any(job.id == id for job in [*self._unsure(), *self._pending])
 
     # -- what the background does ----------------------------------------------------------------------------
@@ -264,7 +264,7 @@ class Registrar:
             self._failures += 1
             self._retry_at = self.interface.clock.monotonic() + min(RETRY_S * 2 ** min(self._failures - 1, 5), 30.0)
             return
-        with self._mutex:
+        with self.mutex:
             if self.stopped:  # while we were looking
                 link.close()
                 return
@@ -275,7 +275,7 @@ class Registrar:
         self._questions.extend(body for body in list(self._asked.values()) if body not in self._questions)
 
     def _lose_link(self, link: Channel) -> None:
-        with self._mutex:  # a caller may be just sending
+        with self.mutex:  # a caller may be just sending
             if link is not self.link:
                 return  # it was let go of already
             link.close()
@@ -289,7 +289,7 @@ class Registrar:
 
     def send(self) -> None:
         """Hand over what is pending, as far as the window allows."""
-        with self._mutex:
+        with self.mutex:
             link = self.link
             if link is None or self._is_inside:
                 return
@@ -374,7 +374,13 @@ class Registrar:
 
     def _write_directly(self) -> StoreError | None:
         """No monitor is within reach: store what waits, as the monitor would. Why that cannot be, or None."""
-        with self._mutex:
+        error = self._try_to_write()
+        if error is not None and not isinstance(error, StoreBusy):  # another program holds it locked: that only delays
+            self._note(error)  # without the mutex: handlers of the log are the application's, and may register
+        return error
+
+    def _try_to_write(self) -> StoreError | None:
+        with self.mutex:
             fresh = len(self._pending)
             jobs = [*self._unsure(), *list(self._pending)[:fresh]]
             if not jobs:
@@ -385,8 +391,6 @@ class Registrar:
                 if not interrupting:  # else they go on from where they are; the store keeps a job once
                     self._forget(jobs, fresh)
             except StoreError as error:
-                if not isinstance(error, StoreBusy):  # another program holds it locked: that only delays
-                    self._note(error)
                 return error
             finally:
                 self._is_inside = interrupting
@@ -430,7 +434,7 @@ class Registrar:
         self.stopped = True
         self.bell.ring()
         self.background.stop()
-        with self._mutex:
+        with self.mutex:
             if self.link is not None:
                 self.link.close()
                 self.link = None

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -58,6 +58,8 @@ class Processes:
         self._dead: set[int] = set()  # monitors that are gone, of whose sessions something may be left to bury
         self._pid = os.getpid()
         self._on_fork: list[Callable[[], None]] = []
+        self._guards: list[Callable[[], AbstractContextManager[object]]] = []
+        self._held: dict[int, contextlib.ExitStack] = {}  # by the thread that forks
         self._noticing = threading.Lock()
 
     def inhabit(self, interface: Interface) -> None:
@@ -187,10 +189,13 @@ class Processes:
             "django": django_settings(),
         }
 
-    def on_fork(self, callback: Callable[[], None]) -> None:
+    def on_fork(
+        self, in_child: Callable[[], None], *, guard: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> None:
         if not self._on_fork:
-            os.register_at_fork(after_in_child=self._in_child)
-        self._on_fork.append(callback)
+            os.register_at_fork(before=self._hold, after_in_parent=self._let_go, after_in_child=self._in_child)
+        self._on_fork.append(in_child)
+        self._guards.append(guard)
 
     def notice_fork(self) -> None:
         if os.getpid() != self._pid:
@@ -198,7 +203,16 @@ class Processes:
                 if os.getpid() != self._pid:
                     self._in_child()
 
+    def _hold(self) -> None:
+        self._held[threading.get_ident()] = held = contextlib.ExitStack()
+        for guard in self._guards:
+            held.enter_context(guard())
+
+    def _let_go(self) -> None:
+        self._held.pop(threading.get_ident()).close()
+
     def _in_child(self) -> None:
+        self._held.clear()
         self._dead.clear()
         for callback in self._on_fork:
             callback()

@@ -137,7 +137,9 @@ class View:
     def describe(self) -> Mapping[str, Any]:
         return {"pid": self.process.pid if self.process else 0}
 
-    def on_fork(self, callback: Callable[[], None]) -> None:
+    def on_fork(
+        self, in_child: Callable[[], None], *, guard: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> None:
         """Nothing of the small world is meant to survive a fork."""
 
     def notice_fork(self) -> None:

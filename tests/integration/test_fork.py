@@ -106,6 +106,50 @@ def test_fork_while_other_threads_register(world: World) -> None:
     application.do("autocron.stop()")
 
 
+WITHOUT_A_MONITOR = """
+import os, threading
+from autocron.stores.sqlite import SQLiteStore
+from autocron.system.processes import Processes
+
+def refuse(*anything): raise OSError("no process can be started")
+Processes.spawn = refuse
+
+add_really, begun, forking = SQLiteStore.add, threading.Event(), threading.Event()
+def add_slowly(store, jobs, *, token):
+    if not forking.is_set():
+        store._db.execute("BEGIN IMMEDIATE")
+        begun.set()
+        forking.wait()
+        store._db.execute("ROLLBACK")
+    return add_really(store, jobs, token=token)
+SQLiteStore.add = add_slowly
+
+def fork_in_the_middle():
+    begun.wait()
+    threading.Timer(0.2, forking.set).start()
+    child = os.fork()
+    if not child:
+        forking.set()
+        add(3, 4)
+        engine._registrar.flush(10.0)
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+"""
+
+
+def test_fork_while_the_thread_writes_into_the_store(world: World) -> None:
+    """Design 2: no SQLite connection is ever carried through a fork: the child would be locked out for ever."""
+    application = world.application()
+    assert application.do("until_ready(add(1, 2))") == 3
+    application.do("from autocron.engine import engine")
+    application.do(WITHOUT_A_MONITOR)
+    world.monitor().kill()
+    application.do("add(2, 3)")
+    assert application.do("fork_in_the_middle()") == 0
+    eventually(lambda: len(world.stored()) == 3)
+    assert "lost" not in world.stderr()
+
+
 def test_a_child_that_stops(world: World) -> None:
     """Contract 1: stop in a child ends the child's part only."""
     application = world.application()

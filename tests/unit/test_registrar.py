@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -311,6 +312,30 @@ def test_a_registration_between_flush_and_stop_is_stored(small: Small) -> None:
     registrar.leave = meanwhile  # type: ignore[method-assign]
     small.engine.stop()
     assert [int.from_bytes(each.id, "big") for each in small.jobs()] == [9]
+
+
+def test_a_handler_of_the_log_may_register(alone: Alone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 6: its lock may be held by a thread that registers, so nothing is logged under a lock of ours."""
+
+    class Mailing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            assert not alone.registrar._is_inside
+            alone.registrar._pending.append(job_of(number=2))
+            monkeypatch.undo()
+
+    monkeypatch.setattr(alone.small.store, "add", _raise_full)
+    logger = logging.getLogger("autocron.registrar")
+    handler = Mailing()
+    logger.addHandler(handler)
+    try:
+        alone.is_there = False
+        alone.break_link()
+        alone.register(1)
+        assert alone.registrar._write_directly() is not None
+    finally:
+        logger.removeHandler(handler)
+    assert alone.registrar._write_directly() is None
+    assert alone.stored() == [1, 2]
 
 
 def test_what_is_registered_when_all_is_over_is_told_if_it_is_lost(

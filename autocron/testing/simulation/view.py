@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
@@ -148,7 +148,9 @@ class View:
     def describe(self) -> Mapping[str, Any]:
         return {"pid": self.process.pid, "directory": "/"}
 
-    def on_fork(self, callback: Callable[[], None]) -> None:
+    def on_fork(
+        self, in_child: Callable[[], None], *, guard: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> None:
         """A thread cannot be copied, so forks are left to the tests with real processes."""
 
     def notice_fork(self) -> None:
