@@ -280,8 +280,8 @@ class World:
         return [each.pid for each in processes() if each.state == "Z" and each.parent in parents]
 
     def monitors(self) -> list[Process]:
-        """The living monitors."""
-        return [each for each in self.family() if each.role == "monitor"]
+        """The living monitors; not who is just starting one, and has its arguments for that moment."""
+        return [each for each in self.family() if each.role == "monitor" and _comm(each.pid) == "autocron-mon"]
 
     def workers(self) -> list[Process]:
         """The living workers."""
@@ -398,6 +398,14 @@ def _only(family: Callable[[], list[Process]]) -> Process:
 
     eventually(is_alone, lambda: f"not one, but {found}")
     return found[0]
+
+
+def _comm(pid: int) -> str:
+    """The name that a process has given itself."""
+    try:
+        return (PROC / str(pid) / "comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _role(pid: int) -> str:
