@@ -38,7 +38,13 @@ Raises = bool | Literal["final"]
 
 
 class FakeEngine:
-    """Autocron in a test. The functions of `autocron.testing` act on the one in force; see `fake_engine`."""
+    """Autocron in a test: `with fake_engine() as engine:`. The functions of `autocron.testing` act on the one in force.
+
+    start: the moment at which the clock stands, default what `datetime.now()` shows. tz: the local zone of the
+    process inside. mode: "queued", "inline" or "off". workers: how many. seed: of identifiers. freeze: whether
+    moving the clock may start a freezer, so that `datetime.now()` moves too. strict: jobs that still wait at the
+    end are an error.
+    """
 
     clock: FollowingClock
     store: MemoryStore
@@ -398,24 +404,7 @@ def current() -> FakeEngine:
     return _in_force[-1]
 
 
-def fake_engine(
-    *,
-    start: Moment | None = None,
-    tz: str | None = None,
-    mode: str = "queued",
-    workers: int = 1,
-    seed: int = 0,
-    freeze: bool = True,
-    strict: bool = False,
-) -> FakeEngine:
-    """A context in which autocron is fake: `with fake_engine() as engine:`.
-
-    start: the moment at which the clock stands, default what `datetime.now()` shows. tz: the local zone of the
-    process inside. mode: "queued", "inline" or "off". workers: how many. seed: of identifiers. freeze: whether
-    moving the clock may start a freezer, so that `datetime.now()` moves too. strict: jobs that still wait at the
-    end are an error.
-    """
-    return FakeEngine(start=start, tz=tz, mode=mode, workers=workers, seed=seed, freeze=freeze, strict=strict)
+fake_engine = FakeEngine  # a context in which autocron is fake: `with fake_engine() as engine:`
 
 
 def _refuse_to_move(wall: float) -> None:

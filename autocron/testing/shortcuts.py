@@ -2,104 +2,41 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from datetime import tzinfo
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from .durations import Duration, Moment
-from .engine import Raises, current
-from .firings import Firings
-from .jobs import AnyTask, EnqueuedJob
-from .report import Report
-from .running import MOST_RUNS
-from .traps import Trap
+from .engine import FakeEngine, current
 
-
-def run_pending(
-    task: AnyTask | None = None,
-    *,
-    limit: int = MOST_RUNS,
-    raises: Raises = True,
-    until_idle: bool = True,
-    expect: int | None = None,
-) -> Report:
-    """See `FakeEngine.run_pending`."""
-    return current().run_pending(task, limit=limit, raises=raises, until_idle=until_idle, expect=expect)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-def fast_forward(by: Duration, *, raises: Raises = True, limit: int | None = None, run: bool = True) -> Report:
-    """See `FakeEngine.fast_forward`."""
-    return current().fast_forward(by, raises=raises, limit=limit, run=run)
+def _of_the_one_in_force(method: Callable[Concatenate[FakeEngine, P], T]) -> Callable[P, T]:
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        bound: Callable[P, T] = getattr(current(), method.__name__)
+        return bound(*args, **kwargs)
+
+    signature = inspect.signature(method)
+    shown: Any = call
+    shown.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
+    return call
 
 
-def travel_to(when: Moment, *, raises: Raises = True, limit: int | None = None, run: bool = True) -> Report:
-    """See `FakeEngine.travel_to`."""
-    return current().travel_to(when, raises=raises, limit=limit, run=run)
-
-
-async def arun_pending(
-    task: AnyTask | None = None,
-    *,
-    limit: int = MOST_RUNS,
-    raises: Raises = True,
-    until_idle: bool = True,
-    expect: int | None = None,
-) -> Report:
-    """See `FakeEngine.arun_pending`."""
-    return await current().arun_pending(task, limit=limit, raises=raises, until_idle=until_idle, expect=expect)
-
-
-async def afast_forward(by: Duration, *, raises: Raises = True, limit: int | None = None) -> Report:
-    """See `FakeEngine.afast_forward`."""
-    return await current().afast_forward(by, raises=raises, limit=limit)
-
-
-def fast_forward_to_next(n: int = 1, *, raises: Raises = True) -> Report:
-    """See `FakeEngine.fast_forward_to_next`."""
-    return current().fast_forward_to_next(n, raises=raises)
-
-
-def outage(by: Duration, *, raises: Raises = True, limit: int | None = None) -> Report:
-    """See `FakeEngine.outage`."""
-    return current().outage(by, raises=raises, limit=limit)
-
-
-def simulate_duration(task: AnyTask, duration: Duration) -> None:
-    """See `FakeEngine.simulate_duration`."""
-    current().simulate_duration(task, duration)
-
-
-def crash_worker(during: AnyTask, *, before: str | None = None, times: int = 1) -> None:
-    """See `FakeEngine.crash_worker`."""
-    current().crash_worker(during, before=before, times=times)
-
-
-def trap(point: str) -> Trap:
-    """See `FakeEngine.trap`."""
-    return current().trap(point)
-
-
-def upcoming(
-    n: int = 10, *, task: AnyTask | None = None, after: Moment | None = None, tz: str | tzinfo | None = None
-) -> Firings:
-    """See `FakeEngine.upcoming`."""
-    return current().upcoming(n, task=task, after=after, tz=tz)
-
-
-def pending() -> list[EnqueuedJob]:
-    """See `FakeEngine.pending`."""
-    return current().pending()
-
-
-def enqueued(task: AnyTask | None = None) -> list[EnqueuedJob]:
-    """See `FakeEngine.enqueued`."""
-    return current().enqueued(task)
-
-
-def history() -> Report:
-    """See `FakeEngine.history`."""
-    return current().history()
-
-
-def captured() -> AbstractContextManager[list[EnqueuedJob]]:
-    """See `FakeEngine.captured`."""
-    return current().captured()
+run_pending = _of_the_one_in_force(FakeEngine.run_pending)
+arun_pending = _of_the_one_in_force(FakeEngine.arun_pending)
+fast_forward = _of_the_one_in_force(FakeEngine.fast_forward)
+afast_forward = _of_the_one_in_force(FakeEngine.afast_forward)
+fast_forward_to_next = _of_the_one_in_force(FakeEngine.fast_forward_to_next)
+travel_to = _of_the_one_in_force(FakeEngine.travel_to)
+outage = _of_the_one_in_force(FakeEngine.outage)
+simulate_duration = _of_the_one_in_force(FakeEngine.simulate_duration)
+crash_worker = _of_the_one_in_force(FakeEngine.crash_worker)
+trap = _of_the_one_in_force(FakeEngine.trap)
+upcoming = _of_the_one_in_force(FakeEngine.upcoming)
+pending = _of_the_one_in_force(FakeEngine.pending)
+enqueued = _of_the_one_in_force(FakeEngine.enqueued)
+history = _of_the_one_in_force(FakeEngine.history)
+captured = _of_the_one_in_force(FakeEngine.captured)
