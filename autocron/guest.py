@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from . import messages
 from .errors import AutocronError
+from .in_caller import InCaller
 from .interface import Channel, Interface
 from .job import Job
-from .registrar import InCaller, Registrar
+from .registrar import Registrar
 
 PAUSE_S: Final = 0.1  # a monitor that ends under a question is looked for again
 

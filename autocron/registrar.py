@@ -1,9 +1,8 @@
 """Collects registrations, hands them over in groups, and asks the monitor's questions.
 
-A registration is *pending* until it is sent, then *unacknowledged* until the monitor says that it is safe. When the
-link breaks, whatever is unacknowledged is sent again over the next one; the store keeps a job once, whoever brings
-it. Callers only touch deques and the bell: they are never blocked by a slow monitor. Who wants to know that a job is
-safe (blocking mode) waits for the monitor for some seconds, then writes into the store itself.
+When the link breaks, whatever is unacknowledged is sent again over the next one; the store keeps a job once, whoever
+brings it. Callers only touch deques and the bell: they are never blocked by a slow monitor. Who wants to know that a
+job is safe (blocking mode) waits for the monitor for some seconds, then writes into the store itself.
 
 A signal handler, or a finalizer, may come in the middle of all this and register, ask or stop. Then the background
 waits for the very thread that would wait for the background. So it does without: what it wants stored it stores itself.
@@ -17,19 +16,20 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 from . import messages
 from .errors import AutocronError, MonitorError, StoreBusy, StoreError, StoreFull
+from .in_caller import InCaller
 from .interface import Background, Body, Channel, Closed, Interface, Message, Source
 from .job import Entry, Job
 from .labels import APP_FALLBACK, APP_REGISTER
+from .outbox import Outbox
+from .questions import Questions
 
 logger = logging.getLogger("autocron.registrar")
 
-GROUP_JOBS: Final = 500
-GROUP_BYTES: Final = 1 << 18
 WINDOW_JOBS: Final = 5000  # sent and not acknowledged: enough to keep a monitor busy, bounded in its memory
 FALLBACK_AFTER_S: Final = 1.0  # without a monitor, registrations are then written by this process itself
 RETRY_S: Final = 1.0
@@ -67,13 +67,9 @@ class Registrar:
         self._on_settings = on_settings
         self._announced = -1
         self.mutex = interface.spawner.mutex()  # held while somebody sends or writes
-        self._pending: deque[Job] = deque()
-        self._returned: deque[Job] = deque()  # to be sent again: the monitor may have stored them before
-        self._unacknowledged: dict[int, list[Job]] = {}
-        self._watched: set[bytes] = set()  # jobs whose callers wait for the acknowledgement
+        self._outbox = Outbox()
         self._numbers = itertools.count(1)
-        self._asked: dict[int, Body] = {}
-        self._answers: dict[int, Any] = {}
+        self._questions = Questions()
         self._retry_at = 0.0
         self._lost_at = interface.clock.monotonic() if link is None else 0.0
         self._sent_at = 0.0
@@ -81,7 +77,6 @@ class Registrar:
         self._is_inside = False  # somebody sends or writes; who finds it so under the mutex is that very thread
         self._failures = 0
         self._leaving = False
-        self._questions: deque[Body] = deque()
         self.background: Background = (
             background or interface.spawner.background(self.step, self.bell) or InCaller(interface, self.step)
         )
@@ -96,9 +91,9 @@ class Registrar:
             self._store_at_once(job)
             return
         if blocking:
-            self._watched.add(job.id)
-        lonely = self.is_idle()
-        self._pending.append(job)
+            self._outbox.watched.add(job.id)
+        lonely = self._outbox.is_empty()
+        self._outbox.pending.append(job)
         if lonely:
             self._send_at_once()
         else:
@@ -112,7 +107,7 @@ class Registrar:
         """Spare a job that comes alone the way through the background; a stream is better left to that."""
         self.send()
         link = self.link
-        if self._pending or link is None or link.backlog():
+        if self._outbox.pending or link is None or link.backlog():
             self.nudge()
 
     def refusal(self) -> StoreError | None:
@@ -145,8 +140,7 @@ class Registrar:
             except StoreBusy:
                 if number == TRIES:
                     raise
-        if self.link is not None:
-            self.link.send((messages.LOOK,))
+        self._tell_monitor()
 
     def _await_safe(self, job: Job) -> None:
         for _ in range(TRIES):
@@ -154,47 +148,38 @@ class Registrar:
             if self.background.wait_for(lambda: self._is_decided(job.id), until):
                 break
             self._write_directly()
-        if job.id not in self._watched:
+        if job.id not in self._outbox.watched:
             return
-        self._watched.discard(job.id)
+        self._outbox.watched.discard(job.id)
         trouble = self.trouble
         if trouble is None:
             reason = "it is locked, or its monitor is stopped; the job may still be stored, and run"
             raise StoreBusy(self.address, reason)
         with self.mutex:
-            for jobs in (self._returned, self._pending):
-                if job in jobs:
-                    jobs.remove(job)  # the caller is told that it was refused, so it must not run later
+            self._outbox.withdraw(job)
         raise type(trouble)(trouble.path, trouble.reason)
 
     def _is_decided(self, id: bytes) -> bool:
         """Whether a job is stored or refused; trouble of others says nothing about one that is under way."""
-        if id not in self._watched:
+        if id not in self._outbox.watched:
             return True
-        return self.trouble is not None and not any(
-            job.id == id for group in list(self._unacknowledged.values()) for job in group
-        )
+        return self.trouble is not None and not self._outbox.is_in_flight(id)
 
     def ask(self, question: str, argument: object = None) -> Any:
         """The monitor's answer; AutocronError if there is none."""
         if self._interrupts():
             raise AutocronError("nobody can be asked by a signal handler that has come in the middle of a registration")
-        number = next(self._numbers)
-        self._put(number, (messages.ASK, number, question, argument))
+        number = self._questions.put(messages.ASK, question, argument)
+        self.nudge()
         until = self.interface.clock.monotonic() + ANSWER_S
-        self.background.wait_for(lambda: number in self._answers, until)
-        self._asked.pop(number, None)
-        if number not in self._answers:
-            raise AutocronError(f"the monitor of {self.address} does not answer; is it stopped?")
-        answer = self._answers.pop(number)
+        self.background.wait_for(lambda: self._questions.is_answered(number), until)
+        try:
+            answer = self._questions.take(number)
+        except KeyError:
+            raise AutocronError(f"the monitor of {self.address} does not answer; is it stopped?") from None
         if isinstance(answer, Exception):
             raise answer
         return answer
-
-    def _put(self, number: int, body: Body) -> None:
-        self._asked[number] = body
-        self._questions.append(body)
-        self.nudge()
 
     def flush(self, within_s: float) -> None:
         """Return when everything handed over is safe; what no monitor takes in time is written by us."""
@@ -206,16 +191,16 @@ class Registrar:
     def _write_at_last(self) -> None:
         reason = self._write_directly()
         if reason is not None:
-            logger.error("%d registrations are lost: %s", len(self._unsure()) + len(self._pending), reason)
+            logger.error("%d registrations are lost: %s", len(self._outbox.all()[0]), reason)
 
     def is_idle(self) -> bool:
-        """Whether nothing is pending or unacknowledged."""
-        return not (self._pending or self._returned or self._unacknowledged)
+        """Whether everything handed over is safe."""
+        return self._outbox.is_empty()
 
     def holds(self, id: bytes) -> bool:
         """Whether this job is still on its way from here to the monitor."""
         with self.mutex:
-            return any(job.id == id for job in [*self._unsure(), *self._pending])
+            return any(job.id == id for job in self._outbox.all()[0])
 
     # -- what the background does ----------------------------------------------------------------------------
 
@@ -240,7 +225,7 @@ class Registrar:
     def _until(self, limit: float | None) -> float | None:
         if self._linger_s:
             return self.interface.clock.time() + self._linger_s
-        if self.link is None or self._returned:
+        if self.link is None or self._outbox.returned:
             limit = self._retry_at if limit is None else min(limit, self._retry_at)
         if limit is None:
             return None
@@ -272,7 +257,7 @@ class Registrar:
         self._announced = -1
         self._failures = 0
         self.trouble = None
-        self._questions.extend(body for body in list(self._asked.values()) if body not in self._questions)
+        self._questions.put_again()
 
     def _lose_link(self, link: Channel) -> None:
         with self.mutex:  # a caller may be just sending
@@ -283,9 +268,7 @@ class Registrar:
             self._lost_at = self.interface.clock.monotonic()
             self._retry_at = 0.0
             self._linger_s = 0.0  # there is nobody to look at every millisecond
-            for group in self._unacknowledged.values():
-                self._returned.extend(group)
-            self._unacknowledged.clear()
+            self._outbox.take_all_back()
 
     def send(self) -> None:
         """Hand over what is pending, as far as the window allows."""
@@ -307,38 +290,30 @@ class Registrar:
             if version != self._announced:
                 self._announced = version
                 link.send((messages.ANNOUNCE, [tuple(entry) for entry in entries]))
-        while self._questions:
-            link.send(self._questions.popleft())
-        if self._returned and self.interface.clock.monotonic() >= self._retry_at:
-            self._send_group(link, self._returned, again=True)
+        for body in self._questions.unsent():
+            link.send(body)
+        if self._outbox.returned and self.interface.clock.monotonic() >= self._retry_at:
+            self._send_group(link, self._outbox.returned, again=True)
         self._linger_s = 0.0
-        if self.trouble is None and self._pending:
+        if self.trouble is None and self._outbox.pending:
             self._send_stream(link)
 
     def _send_stream(self, link: Channel) -> None:
-        while self._pending and self._in_flight() < WINDOW_JOBS:
-            self._send_group(link, self._pending, again=False)
+        outbox = self._outbox
+        while outbox.pending and outbox.in_flight() < WINDOW_JOBS:
+            self._send_group(link, outbox.pending, again=False)
         now = self.interface.clock.monotonic()
-        if not self._watched:
-            if self._pending:
+        if not outbox.watched:
+            if outbox.pending:
                 self._linger_s = CROWDED_S
             elif now - self._sent_at < LINGER_S:
                 self._linger_s = LINGER_S
         self._sent_at = now
 
-    def _in_flight(self) -> int:
-        return sum(map(len, self._unacknowledged.values())) if self._unacknowledged else 0
-
     def _send_group(self, link: Channel, jobs: deque[Job], *, again: bool) -> None:
         number = next(self._numbers)
-        group: list[Job] = []
-        if self._relink is not None or self._watched:
-            self._unacknowledged[number] = group  # before it is filled: a job is never nowhere
-        size = 0
-        while jobs and len(group) < GROUP_JOBS and size < GROUP_BYTES:
-            job = jobs.popleft()
-            group.append(job)
-            size += len(job.payload)
+        awaited = self._relink is not None or bool(self._outbox.watched)
+        group = self._outbox.group(jobs, number, until_acknowledged=awaited)
         body = (messages.REGISTER, number, again, [tuple(job) for job in group])
         self.interface.call(APP_REGISTER, link.send, body)
 
@@ -346,31 +321,24 @@ class Registrar:
         """Something the monitor says."""
         kind = body[0]
         if kind == messages.REGISTERED:
-            self._settle_group(self._unacknowledged.pop(body[1], ()))
+            self._outbox.settle(body[1])
             self.trouble = None
         elif kind == messages.UNSTORED:
             _, number, is_full, path, reason = body
-            self._returned.extendleft(reversed(self._unacknowledged.get(number, [])))
-            self._unacknowledged.pop(number, None)  # in this order, so that a job is never nowhere
+            self._outbox.take_back(number)
             self._retry_at = self.interface.clock.monotonic() + RETRY_S
             self._note((StoreFull if is_full else StoreError)(path, reason))
-        elif kind in (messages.REPLY, messages.FAILED):
-            if body[1] in self._asked:  # else nobody waits for it any more
-                self._answers[body[1]] = body[2] if kind == messages.REPLY else StoreError(body[2], body[3])
+        elif kind == messages.REPLY:
+            self._questions.answer(body[1], body[2])
+        elif kind == messages.FAILED:
+            self._questions.answer(body[1], StoreError(body[2], body[3]))
         elif kind == messages.CHANGED and self._on_settings is not None:
             self._on_settings(body[1])
-
-    def _settle_group(self, group: Iterable[Job]) -> None:
-        if self._watched:
-            self._watched.difference_update(job.id for job in group)
 
     def _note(self, trouble: StoreError) -> None:
         if self.trouble is None:
             logger.error("registrations wait: %s", trouble)
         self.trouble = trouble
-
-    def _unsure(self) -> list[Job]:
-        return [*(job for group in list(self._unacknowledged.values()) for job in group), *self._returned]
 
     def _write_directly(self) -> StoreError | None:
         """No monitor is within reach: store what waits, as the monitor would. Why that cannot be, or None."""
@@ -381,30 +349,25 @@ class Registrar:
 
     def _try_to_write(self) -> StoreError | None:
         with self.mutex:
-            fresh = len(self._pending)
-            jobs = [*self._unsure(), *list(self._pending)[:fresh]]
+            jobs, pending = self._outbox.all()
             if not jobs:
                 return None
             interrupting, self._is_inside = self._is_inside, True
             try:
                 self.interface.call(APP_FALLBACK, self._store, jobs)
                 if not interrupting:  # else they go on from where they are; the store keeps a job once
-                    self._forget(jobs, fresh)
+                    self._outbox.settle_all(jobs, pending)
+                    self.trouble = None
+                    self._tell_monitor()
             except StoreError as error:
                 return error
             finally:
                 self._is_inside = interrupting
             return None
 
-    def _forget(self, jobs: list[Job], fresh: int) -> None:
-        """These are stored; the last ones, so many, were pending."""
-        self.trouble = None
-        self._unacknowledged.clear()
-        self._returned.clear()
-        for _ in range(fresh):
-            self._pending.popleft()
-        self._settle_group(jobs)
-        if self.link is not None:  # to a monitor that was only slow, and would not know of them
+    def _tell_monitor(self) -> None:
+        """One that was only slow would not know of what we have written."""
+        if self.link is not None:
             self.link.send((messages.LOOK,))
 
     def _store(self, jobs: list[Job]) -> None:
@@ -421,13 +384,14 @@ class Registrar:
         if link is None:
             return
         self._leaving = True
-        number = next(self._numbers)
+        number = self._questions.put(messages.BYE)
         if self._interrupts():
-            link.send((messages.BYE, number))
+            for body in self._questions.unsent():
+                link.send(body)
             return
-        self._put(number, (messages.BYE, number))
+        self.nudge()
         until = self.interface.clock.monotonic() + within_s
-        self.background.wait_for(lambda: number in self._answers or self.link is not link, until)
+        self.background.wait_for(lambda: self._questions.is_answered(number) or self.link is not link, until)
 
     def stop(self) -> None:
         """End the background and let go of the link."""
@@ -445,23 +409,3 @@ class Registrar:
         self.bell.close()
         if self.link is not None:
             self.link.close()
-
-
-class InCaller:
-    """A `Background` where there can be no thread: whoever waits does the work."""
-
-    def __init__(self, interface: Interface, step: Callable[[float | None], bool]) -> None:
-        self._interface = interface
-        self._step = step
-
-    def wait_for(self, condition: Callable[[], bool], until: float | None = None) -> bool:
-        """See `autocron.interface.Background`."""
-        while not condition():
-            if until is not None and self._interface.clock.monotonic() >= until:
-                return False
-            if not self._step(until):
-                return condition()
-        return True
-
-    def stop(self) -> None:
-        """Nothing runs."""

@@ -15,7 +15,8 @@ from autocron import messages
 from autocron.errors import AutocronError, MonitorError, StoreBusy, StoreError, StoreFull
 from autocron.interface import Body
 from autocron.job import Job, Status
-from autocron.registrar import CROWDED_S, GROUP_BYTES, GROUP_JOBS, RETRY_S, WINDOW_JOBS, Registrar
+from autocron.outbox import GROUP_BYTES, GROUP_JOBS
+from autocron.registrar import CROWDED_S, RETRY_S, WINDOW_JOBS, Registrar
 from autocron.testing.world import MemoryChannel
 
 ran: list[int] = []
@@ -144,8 +145,8 @@ def test_while_the_window_is_full_the_bell_stays_unheard_and_questions_are_not(a
     hears_bell, until = waits[-1]
     assert not hears_bell
     assert until == alone.small.clock.time() + CROWDED_S
-    alone.registrar._put(7, (messages.ASK, 7, messages.SETTINGS, None))
-    assert alone.sent() == [(messages.ASK, 7, messages.SETTINGS, None)]
+    alone.registrar._questions.put(messages.ASK, messages.SETTINGS, None)
+    assert alone.sent() == [(messages.ASK, 1, messages.SETTINGS, None)]
     for group, _, _ in groups:
         alone.answer(messages.REGISTERED, group)
     alone.small.clock.advance(1.0)
@@ -201,10 +202,10 @@ def test_the_store_keeps_a_job_once_whoever_brings_it(small: Small) -> None:
 
 def test_a_question_is_asked_again_over_the_next_link(alone: Alone) -> None:
     """design 2, self-healing: who waits for an answer does not wait for a dead monitor."""
-    alone.registrar._put(7, (messages.ASK, 7, messages.RESULT, b"?"))
+    alone.registrar._questions.put(messages.ASK, messages.RESULT, b"?")
     assert [body[0] for body in alone.sent()] == [messages.ASK]
     alone.break_link()
-    assert [body[:2] for body in alone.sent()] == [(messages.ASK, 7)]
+    assert [body[:2] for body in alone.sent()] == [(messages.ASK, 1)]
 
 
 def test_a_monitor_that_cannot_be_had_is_tried_more_and_more_seldom(alone: Alone) -> None:
@@ -307,7 +308,7 @@ def test_a_registration_between_flush_and_stop_is_stored(small: Small) -> None:
 
     def meanwhile(within_s: float) -> None:
         leave(within_s)
-        registrar._pending.append(job_of(number=9))
+        registrar._outbox.pending.append(job_of(number=9))
 
     registrar.leave = meanwhile  # type: ignore[method-assign]
     small.engine.stop()
@@ -320,7 +321,7 @@ def test_a_handler_of_the_log_may_register(alone: Alone, monkeypatch: pytest.Mon
     class Mailing(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             assert not alone.registrar._is_inside
-            alone.registrar._pending.append(job_of(number=2))
+            alone.registrar._outbox.pending.append(job_of(number=2))
             monkeypatch.undo()
 
     monkeypatch.setattr(alone.small.store, "add", _raise_full)
@@ -475,7 +476,7 @@ def test_nobody_waits_for_ever_for_a_file_that_stays_locked(alone: Alone, monkey
     monkeypatch.setattr(alone.small.store, "add", _raise_busy)
     with pytest.raises(StoreBusy, match=r"app\.db: it is locked.*the job may still be stored"):
         alone.registrar.add(job_of(number=1), blocking=True)
-    assert not alone.registrar._watched
+    assert not alone.registrar._outbox.watched
 
 
 def _raise_busy(*args: Any, **kwargs: Any) -> None:
@@ -501,8 +502,8 @@ def test_who_is_refused_was_not_on_its_way(alone: Alone, monkeypatch: pytest.Mon
     seen: list[bool] = []
     alone.answer(messages.UNSTORED, group, True, "app.db", "no space")
     alone.registrar.trouble = None
-    alone.registrar._pending.append(job_of(number=2))
-    alone.registrar._watched.add(job_of(number=2).id)
+    alone.registrar._outbox.pending.append(job_of(number=2))
+    alone.registrar._outbox.watched.add(job_of(number=2).id)
     alone.registrar.send()
     alone.registrar.trouble = StoreFull("app.db", "no space")
     alone.registrar._await_safe(job_of(number=2))
@@ -542,7 +543,7 @@ def test_a_signal_handler_may_stop_everything_in_the_middle_of_a_registration(al
     """contract 1: SIGTERM may call `stop` at any moment; nothing is lost, and it does not wait in vain."""
 
     def stop() -> None:
-        alone.registrar._pending.append(job_of(number=2))  # another thread's
+        alone.registrar._outbox.pending.append(job_of(number=2))  # another thread's
         alone.registrar.flush(3.0)
         assert alone.stored() == [1, 2]
         alone.registrar.leave(3.0)
@@ -592,22 +593,20 @@ def test_an_answer_that_does_not_come_is_an_error_with_a_way_out(alone: Alone) -
     """contract 4: is_ready never hangs for ever on a monitor that is stopped."""
     with pytest.raises(AutocronError, match=r"the monitor of app\.db does not answer; is it stopped\?"):
         alone.registrar.ask(messages.RESULT, b"?")
-    assert not alone.registrar._asked
+    assert not alone.registrar._questions._asked
 
 
 def test_an_answer_that_comes_too_late_is_not_kept(alone: Alone) -> None:
     """design 2: nothing grows for ever."""
-    alone.registrar._numbers = iter([3])  # type: ignore[assignment]
     with pytest.raises(AutocronError):
         alone.registrar.ask(messages.RESULT, b"?")
-    alone.answer(messages.REPLY, 3, "late")
-    assert alone.registrar._answers == {}
+    alone.answer(messages.REPLY, 1, "late")
+    assert alone.registrar._questions._answers == {}
 
 
 def test_a_question_that_fails_raises_what_the_store_said(alone: Alone) -> None:
     """contract 6: one exception type that names the path and the reason."""
-    alone.registrar._numbers = iter([3])  # type: ignore[assignment]
-    alone.ends[-1].send((messages.FAILED, 3, "app.db", "the file is damaged"))
+    alone.ends[-1].send((messages.FAILED, 1, "app.db", "the file is damaged"))
     with pytest.raises(StoreError, match=r"app\.db: the file is damaged"):
         alone.registrar.ask(messages.RESULT, b"?")
 

@@ -119,7 +119,7 @@ def lost_with_the_link(self: Registrar, link: Channel) -> None:
     self.link = None
     self._lost_at = self.interface.clock.monotonic()
     self._retry_at = 0.0
-    self._unacknowledged.clear()
+    self._outbox.unacknowledged.clear()
 
 
 @_method(Registrar, "_until", "an acknowledgement lets the registrar forget when to send the refused ones again")
@@ -137,16 +137,16 @@ def refusal_as_acknowledgement(self: Registrar, body: Any) -> None:
 @_method(Registrar, "add", "the bell is rung before there is something to fetch")
 def rung_too_early(self: Registrar, job: Job, *, blocking: bool = False) -> None:
     if blocking:
-        self._watched.add(job.id)
+        self._outbox.watched.add(job.id)
     self.nudge()
-    self._pending.append(job)
+    self._outbox.pending.append(job)
     if blocking:
         self._await_safe(job)
 
 
 @_method(Registrar, "_await_safe", "blocking mode does not block")
 def blocking_in_name_only(self: Registrar, job: Job) -> None:
-    self._watched.discard(job.id)
+    self._outbox.watched.discard(job.id)
 
 
 @_method(Registrar, "flush", "the end of an application does not wait for what is on its way")
