@@ -12,7 +12,7 @@ from ..errors import AutocronError
 from ..interface import Clock, Interface, Random, Store
 from ..job import Job, Status, Stored
 from ..registrar import Registrar
-from ..stores.sqlite import MEMORY
+from ..stores.connection import MEMORY
 from .jobs import name_of
 from .running import is_in_loop
 from .spawner import InProcessSpawner

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..job import Job, Status
-from ..stores.sqlite import MEMORY, SQLiteStore
+from ..stores.connection import MEMORY
+from ..stores.sqlite import SQLiteStore
 
 
 class MemoryStore(SQLiteStore):

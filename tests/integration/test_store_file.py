@@ -161,7 +161,7 @@ def test_a_full_disk_leaves_no_half_made_database(path: Path, monkeypatch: pytes
 def test_an_older_file_is_brought_forward_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """design 5: migrations go forward."""
     filled(path)
-    monkeypatch.setattr("autocron.stores.sqlite.VERSION", schema.VERSION + 1)
+    monkeypatch.setattr("autocron.stores.connection.VERSION", schema.VERSION + 1)
     monkeypatch.setattr("autocron.stores.file.VERSION", schema.VERSION + 1)
     monkeypatch.setitem(schema.MIGRATIONS, schema.VERSION, ("ALTER TABLE jobs ADD COLUMN colour TEXT",))
     first, second = open_store(str(path)), open_store(str(path))
@@ -179,7 +179,7 @@ def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.
     filled(path)
     before = path.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr("autocron.stores.sqlite.VERSION", schema.VERSION + 1)
+        patch.setattr("autocron.stores.connection.VERSION", schema.VERSION + 1)
         patch.setattr("autocron.stores.file.VERSION", schema.VERSION + 1)
         patch.setitem(schema.MIGRATIONS, schema.VERSION, ("ALTER TABLE jobs ADD COLUMN colour TEXT", "not SQL"))
         with pytest.raises(StoreError, match="syntax error"):

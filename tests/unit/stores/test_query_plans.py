@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from autocron.job import Firing, Job, Outcome, Selection, Status
-from autocron.stores.sqlite import MEMORY, SQLiteStore
+from autocron.stores.connection import MEMORY
+from autocron.stores.sqlite import SQLiteStore
 
 ONE = (1).to_bytes(16, "big")
 JOB = Job(ONE, "app:task", b"payload", 1.0)

@@ -9,7 +9,7 @@ import pytest
 
 import autocron
 from autocron.job import Status
-from autocron.stores.sqlite import MEMORY
+from autocron.stores.connection import MEMORY
 from autocron.testing import (
     FakeEngine,
     Held,
