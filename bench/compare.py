@@ -35,8 +35,11 @@ AUTOCRON, HUEY, HUEY_TUNED, LOOP = "autocron", "huey, defaults", "huey, tuned", 
 def application(name: str, *args: object) -> Iterator[subprocess.Popen[str]]:
     """A process of one of the systems, with all that belongs to it."""
     with tempfile.TemporaryDirectory(prefix="bench-") as directory, contextlib.ExitStack() as stack:
+        belonging: list[int] = []
+        stack.callback(wait_for_ends, belonging)  # after the end of all of them, before that of the directory
         database = Path(directory) / "jobs.db"
-        environment = {**os.environ, "HUEY_FILE": str(database), "HUEY_TUNED": "1" if name == HUEY_TUNED else "0"}
+        tuned = "1" if name == HUEY_TUNED else "0"
+        environment = {**os.environ, "HUEY_FILE": str(database), "HUEY_TUNED": tuned, "BENCH_RUN": directory}
         if name == AUTOCRON:
             command = [HERE / "autocron_app.py", database, *args]
         elif name == LOOP:
@@ -47,11 +50,9 @@ def application(name: str, *args: object) -> Iterator[subprocess.Popen[str]]:
             stack.enter_context(running(consumer, environment, stderr=subprocess.DEVNULL))
             # Imported, not run: its tasks must have the names that the consumer knows.
             command = ["-c", "import huey_app; huey_app.main()", *args]
-        belonging: list[int] = []
-        stack.callback(wait_for_ends, belonging)  # after the end of the application, before that of the directory
         process = stack.enter_context(running(command, environment, stdout=subprocess.PIPE))
         yield process
-        belonging += pidfds(tree(process.pid)[1:])
+        belonging += pidfds(family(process)[1:])
 
 
 @contextlib.contextmanager
@@ -86,17 +87,18 @@ def wait_for_ends(fds: list[int]) -> None:
         os.close(fd)
 
 
-def tree(root: int) -> list[int]:
-    """A process and all its descendants."""
-    children: dict[int, list[int]] = {}
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{name}/stat").read_text().rsplit(")", 1)[1].split()
-            children.setdefault(int(fields[1]), []).append(int(name))
-    found = [root]
-    for pid in found:
-        found += children.get(pid, [])
-    return found
+def family(process: subprocess.Popen[str]) -> list[int]:
+    """A process and all that belongs to it, by what they inherit: a monitor is nobody's child."""
+    (marker,) = (each for each in environment_of(process.pid) if each.startswith(b"BENCH_RUN="))
+    others = (int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != process.pid)
+    return [process.pid, *(pid for pid in others if marker in environment_of(pid))]
+
+
+def environment_of(pid: int) -> list[bytes]:
+    """What a process was started with; nothing if it is gone or somebody else's."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return []
 
 
 def measure(name: str, what: str, count: int) -> dict[str, Any]:
@@ -148,7 +150,7 @@ def idling(seconds: int) -> None:
         with application(name, "idle", 0) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            pids = tree(process.pid) if name == AUTOCRON else tree(os.getpid())[1:]
+            pids = family(process)
             time.sleep(2)  # a prune, a checkpoint: what follows the last job
             before, cpu = switches(pids, process.pid), cpu_ms(pids)
             time.sleep(seconds)
@@ -187,7 +189,7 @@ def endings(count: int) -> None:
         with application(AUTOCRON, "idle", 0) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            others = pidfds(tree(process.pid)[1:])
+            others = pidfds(family(process)[1:])
             time.sleep(0.2)
             killed = time.monotonic()
             process.kill()
