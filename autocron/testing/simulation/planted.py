@@ -122,9 +122,9 @@ def lost_with_the_link(self: Registrar, link: Channel) -> None:
     self._outbox.unacknowledged.clear()
 
 
-@_method(Registrar, "_until", "an acknowledgement lets the registrar forget when to send the refused ones again")
+@_method(Registrar, "_until", "the registrar forgets when to send the refused ones again")
 def refused_and_forgotten(self: Registrar, *more: Any) -> float | None:
-    if self.link is not None and self.trouble is None and not self._linger_s:
+    if self.link is not None and not self._linger_s:
         return None
     return _until(self, *more)  # type: ignore[no-any-return]
 
