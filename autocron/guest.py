@@ -75,4 +75,6 @@ class Guest(Registrar):
             self.link = self._find()  # one that has started meanwhile may have looked before we wrote
             if self.link is not None:
                 self.link.send((messages.LOOK,))
+        if self.link is not None:
+            self._questions.put_again()
         self._retry_at = self.interface.clock.monotonic() + PAUSE_S

@@ -368,6 +368,9 @@ class World:
             process.parent.told.append(Exited(process.channel.peer, signal, None if signal else 0))
         elif isinstance(process, MonitorProcess):
             self.monitors.pop(process.pid, None)
+            if process.is_up:
+                for link in process.monitor.applications.linked:
+                    link.close()  # as the kernel does
             process.is_up = False
             if signal:
                 self.listeners = {

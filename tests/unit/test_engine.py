@@ -170,6 +170,30 @@ def test_a_monitor_that_takes_no_links_is_not_replaced(started: Small, monkeypat
     assert len(started.jobs()) == 1
 
 
+def test_a_question_of_a_guest_is_asked_again_when_its_monitor_has_died(
+    started: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """contract 4: whoever may ask for a result gets it from the next monitor."""
+    guest = Engine(started.world.interface())
+    guest.join("app.db")
+    result = guest.register(note.__wrapped__, f"{__name__}:note", ("from a guest",), {})
+    assert guest._registrar is not None
+    questions = guest._registrar._questions
+    put = questions.put
+
+    def put_and_kill(kind: str, *rest: object) -> int:
+        number = put(kind, *rest)
+        started.world.kill(started.process.pid)
+        started.registrar.step()  # hears of its end
+        started.registrar.step()  # and starts the next one
+        return number
+
+    monkeypatch.setattr(questions, "put", put_and_kill)
+    stored, _ = guest.look_up(bytes.fromhex(result.uuid))
+    assert stored is not None
+    assert stored.task == f"{__name__}:note"
+
+
 def test_a_monitor_that_is_started_for_nothing_is_seen_ending() -> None:
     """contract 6: no zombie: who started it is the one who buries it."""
     small = Small()
