@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime
+from math import floor
 
 
 class FakeClock:
     """See `autocron.interface.Clock`. Two clocks in one: `monotonic` only moves forward, the wall can be set.
 
-    `start`: UTC epoch seconds or an aware datetime at which the wall clock begins.
+    `start`: UTC epoch seconds or an aware datetime at which the wall clock begins; None: what `time.time()` shows.
     """
 
-    def __init__(self, start: float | datetime = 0.0) -> None:
+    def __init__(self, start: float | datetime | None = None) -> None:
+        if start is None:
+            start = shown_time()
         self._wall = start.timestamp() if isinstance(start, datetime) else float(start)
         # The difference of two walls is exact, a sum of durations is not: what is due at a wall is due then.
         self._zero = self._wall  # where the wall clock would be at monotonic 0
@@ -49,3 +53,8 @@ class FakeClock:
     def _set(self, wall: float) -> None:
         self._wall = wall
         self.moved(wall)
+
+
+def shown_time() -> float:
+    """UTC epoch seconds, also those of a freezer."""
+    return floor(time.time() * 1000) / 1000  # milliseconds are easier to read

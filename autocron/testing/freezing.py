@@ -11,12 +11,10 @@ from __future__ import annotations
 import importlib.util
 import logging
 import sys
-import time
 from datetime import UTC, datetime, timedelta, timezone
-from math import floor
 from typing import Any, Final, Protocol
 
-from .clock import FakeClock
+from .clock import FakeClock, shown_time
 
 logger = logging.getLogger("autocron.testing")
 
@@ -132,7 +130,7 @@ class FollowingClock(FakeClock):
     said = False  # once per process is enough
 
     def __init__(self, start: float | None = None, *, freeze: bool = True) -> None:
-        super().__init__(_real_time() if active() is None else 0.0)
+        super().__init__(shown_time() if active() is None else 0.0)
         self._freeze = freeze
         self._ours: Freezegun | TimeMachine | None = None
         self._theirs: Freezegun | TimeMachine | None = None
@@ -198,7 +196,7 @@ class FollowingClock(FakeClock):
         if found is None or (self._ours is not None and found[1] is self._ours.key):
             if theirs is not None:
                 self._theirs = None
-                self._jump(_real_time() if self._own is None else self._own)
+                self._jump(shown_time() if self._own is None else self._own)
             return
         if theirs is None or theirs.key is not found[1]:
             if theirs is None and self._began:
@@ -237,7 +235,3 @@ class FollowingClock(FakeClock):
         elif not FollowingClock.said:
             FollowingClock.said = True
             logger.warning(INSTALL)
-
-
-def _real_time() -> float:
-    return floor(time.time() * 1000) / 1000  # milliseconds are easier to read

@@ -128,7 +128,7 @@ def test_without_a_monitor_the_store_is_changed(tmp_path: Path) -> None:
 
 def test_nothing_is_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing file is an error that names it, and the file of that name in the current directory."""
-    clock = FakeClock()
+    clock = FakeClock(1e9)
     spawner: Any = Spawner(clock, tmp_path, [])
     interface = Interface(clock, spawner, open_store, None)  # type: ignore[arg-type]
     with pytest.raises(

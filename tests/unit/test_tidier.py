@@ -28,7 +28,7 @@ class Untidy(ModelStore):
 
 
 def made(store: Untidy) -> tuple[FakeClock, Tidier]:
-    clock = FakeClock()
+    clock = FakeClock(0.0)
     return clock, Tidier(Interface(clock, None, None, Random(1)), store)  # type: ignore[arg-type]
 
 

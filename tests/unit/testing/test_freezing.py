@@ -13,7 +13,7 @@ import time_machine
 from freezegun import freeze_time
 
 import autocron
-from autocron.testing import FakeEngine, fake_engine, fast_forward, run_pending, travel_to
+from autocron.testing import FakeClock, FakeEngine, fake_engine, fast_forward, run_pending, travel_to
 from autocron.testing.freezing import FollowingClock
 
 NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
@@ -44,6 +44,13 @@ def test_a_freezer_of_the_test_is_followed(freeze: Freeze) -> None:
         assert autocron.now() == datetime.now(UTC) == NEW_YEAR
     with fake_engine(), freeze(NEW_YEAR):
         assert autocron.now() == datetime.now(UTC) == NEW_YEAR
+
+
+def test_a_clock_of_its_own_begins_now(freeze: Freeze) -> None:
+    """testing 2.1: FakeClock(start=None)."""
+    with freeze(NEW_YEAR):
+        clock = FakeClock()
+    assert (clock.time(), clock.monotonic()) == (NEW_YEAR.timestamp(), 0.0)
 
 
 def test_moving_the_freezer_moves_autocron(freeze: Freeze) -> None:

@@ -164,7 +164,7 @@ def test_a_trap_holds_here_too(library: Library) -> None:
 def test_a_spawner_is_of_one_world(library: Library) -> None:
     """testing 2.1: two clocks for the same processes would be no world."""
     with pytest.raises(autocron.AutocronError, match="has its Interface already"):
-        autocron.Engine(Interface(FakeClock(), library.spawner, lambda address: library.store, Random(0)))
+        autocron.Engine(Interface(library.clock, library.spawner, lambda address: library.store, Random(0)))
 
 
 def test_the_fake_engine_is_made_of_the_same_parts(fake_engine: FakeEngine) -> None:
