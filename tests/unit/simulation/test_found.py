@@ -103,3 +103,16 @@ def test_what_the_store_took_though_it_reported_an_error_runs_although_its_appli
         "disk monitor.add": {2: UNSURE},
     }
     holds(numbers, switcher)
+
+
+def test_fire_times_that_a_stopped_monitor_has_missed_are_one_firing(switcher: Switcher) -> None:
+    """contract 2, catch-up; the oracle took those behind the last thing that had happened for well again."""
+    numbers = {
+        "cron": {0: 1},
+        "length": {0: 3},
+        "settings": {0: 1},
+        "ttl": {0: 1},
+        "monitor.prune.after": {0: PAUSE, 1: PAUSE},
+        "length of a pause": {0: 5, 1: 5},
+    }
+    holds(numbers, switcher)
