@@ -158,7 +158,11 @@ class Engine:
     ) -> Result[Any]:
         """Register a call, or run it here if autocron is not active. `id`: one of `new_id`, else a new one."""
         if registry.loading:
-            logger.warning("a call of %s while a worker loads %s is ignored", address, registry.loading)
+            logger.warning(
+                "a call of %s while a worker loads %s is ignored: the application has made it, when it loaded that",
+                address,
+                registry.loading,
+            )
             return Result(func=function, args=args, kwargs=kwargs, status=Status.UNAVAILABLE)
         registrar = self._own_registrar()
         if registrar is None or not self._settings.enabled:
