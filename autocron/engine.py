@@ -52,7 +52,7 @@ class Engine:
         self._pickle_allowed = False
         self._is_worker = False
         self._joined = ""  # address of the database where this process only registers
-        self._hooked = False
+        self._hookings = itertools.count()
         self._is_exiting = False  # nobody flushes any more what threads and handlers register from now on
         self._counter = itertools.count()  # safe to draw from in several threads
 
@@ -77,6 +77,7 @@ class Engine:
         interface = self._world()
         address = interface.spawner.locate(database_file)
         self._notice_fork()
+        self._hook()  # first: another thread may fork while this one holds the mutex
         with self._mutex:
             if isinstance(self._registrar, Guest):
                 self._forget_guest()
@@ -249,11 +250,9 @@ class Engine:
             introduction=self._linker.introduce_again,
             on_settings=self._take_settings,
         )
-        self._hook()
 
     def _hook(self) -> None:
-        if not self._hooked:
-            self._hooked = True
+        if next(self._hookings) == 0:
             spawner = self._world().spawner
             spawner.on_fork(self._after_fork, guard=self._while_forking)
             spawner.on_exit(self._before_exit)
@@ -272,6 +271,7 @@ class Engine:
         if not self._joined:
             return None
         interface = self._world()
+        self._hook()
         with self._mutex:
             guest = Guest(interface, self._joined, relink=self._relink_as_guest, on_settings=self._take_settings)
             guest.link = self._relink_as_guest()
@@ -281,7 +281,6 @@ class Engine:
                 self._pickle_allowed = self._settings.allows_pickle(store.pickle_allowed)
                 store.close()
             self._address, self._registrar = self._joined, guest
-            self._hook()
         return guest
 
     def _relink_as_guest(self) -> Channel | None:
@@ -313,14 +312,13 @@ class Engine:
 
     def _after_fork(self) -> None:
         """A forked child has none of our threads, and must not speak over its parent's link."""
+        self.__dict__.pop("_lock", None)  # another thread of the parent may have held it
         if self._registrar is None:
             return
         if isinstance(self._registrar, Guest):
-            self.__dict__.pop("_lock", None)
             self._forget_guest()  # the child becomes one of its own when it calls a task
             return
         old, self._registrar = self._registrar, None
-        self.__dict__.pop("_lock", None)  # another thread of the parent may have held it
         self.__dict__.pop("_mark", None)
         self._is_worker = self._is_exiting = False
         old.let_go()

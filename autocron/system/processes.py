@@ -13,8 +13,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
+from weakref import WeakSet
 
 from ..interface import Background, Bell, Channel, Closed, Event, Exited, Interface, Listener, Message, Source, Stop
 from . import address as addresses
@@ -60,6 +62,8 @@ class Processes:
         self._on_fork: list[Callable[[], None]] = []
         self._guards: list[Callable[[], AbstractContextManager[object]]] = []
         self._held: dict[int, contextlib.ExitStack] = {}  # by the thread that forks
+        self._opening: list[Callable[[], object]] = []  # closes what some thread is just using
+        self._channels: WeakSet[SocketChannel] = WeakSet()
         self._noticing = threading.Lock()
 
     def inhabit(self, interface: Interface) -> None:
@@ -71,7 +75,7 @@ class Processes:
     def spawn(self, role: str, address: str, spec: Mapping[str, Any]) -> Channel:
         """Start a monitor in a session of its own: Ctrl-C in the terminal reaches the application only."""
         ours, theirs = _socketpair()
-        with theirs:
+        with theirs, self._not_for_copies(ours.close, theirs.close):
             starter = self._start(
                 [_executable(), "-I", "-S", "-c", DETACH + BOOT.format(parent=PACKAGE_PARENT)],
                 role,
@@ -82,11 +86,13 @@ class Processes:
                 start_new_session=True,
                 cwd="/",
             )
-        ours.settimeout(ALIVE_S)
-        pid = int(ours.recv(8, socket.MSG_WAITALL) or b"0", 16)
-        with contextlib.suppress(OSError):
-            os.waitpid(starter, 0)
-        return SocketChannel(ours, pid)
+            theirs.close()
+            ours.settimeout(ALIVE_S)
+            pid = int(ours.recv(8, socket.MSG_WAITALL) or b"0", 16)
+            with contextlib.suppress(OSError):
+                os.waitpid(starter, 0)
+            self._channels.add(channel := SocketChannel(ours, pid))
+        return channel
 
     def _start(self, command: list[str], role: str, fd: int, address: str, *more: str, **options: Any) -> int:
         # A closed stderr would become the next file that the child opens, and the log would go into that. Here it may
@@ -111,17 +117,22 @@ class Processes:
     def connect(self, address: str) -> Channel | None:
         channel = links.connect(address)
         if channel is not None:
+            self._channels.add(channel)
             self._dead.discard(channel.pid)  # it was only our link that had gone
         return channel
 
     @contextlib.contextmanager
     def starting(self, address: str) -> Iterator[None]:
         fd = addresses.acquire(address, "starting", within_s=STARTING_S)
-        try:
+        if fd is None:
             yield
+            return
+        close = partial(os.close, fd)
+        try:
+            with self._not_for_copies(close):
+                yield
         finally:
-            if fd is not None:
-                os.close(fd)
+            close()
 
     def wait(self, sources: Sequence[Source], until: float | None) -> list[Event]:
         with attending(sources):
@@ -211,7 +222,22 @@ class Processes:
     def _let_go(self) -> None:
         self._held.pop(threading.get_ident()).close()
 
+    @contextlib.contextmanager
+    def _not_for_copies(self, *closing: Callable[[], object]) -> Iterator[None]:
+        """If another thread forks meanwhile, the child closes these: it must not keep open what is not its own."""
+        self._opening += closing
+        try:
+            yield
+        finally:
+            for each in closing:
+                with contextlib.suppress(ValueError):  # this is such a child
+                    self._opening.remove(each)
+
     def _in_child(self) -> None:
+        for close in [*self._opening, *(each.close for each in list(self._channels))]:
+            with contextlib.suppress(OSError):
+                close()
+        self._opening.clear()
         self._held.clear()
         self._dead.clear()
         for callback in self._on_fork:

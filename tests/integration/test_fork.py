@@ -268,3 +268,49 @@ def test_exec_of_another_program(world: World) -> None:
     application.tell("import os; os.execvp('sleep', ['sleep', '3600'])")
     world.await_empty(application.identity)
     assert application.identity.is_alive()
+
+
+STARTING_IN_A_THREAD = """
+import os, threading
+from autocron.system.processes import Processes
+
+start_really, inside, forked = Processes._start, threading.Event(), threading.Event()
+def start_slowly(*arguments, **options):
+    inside.set()
+    forked.wait()
+    return start_really(*arguments, **options)
+Processes._start = start_slowly
+
+def fork_in_the_middle():
+    thread = threading.Thread(target=autocron.start, args=(DATABASE,))
+    thread.start()
+    inside.wait()
+    pid = fork(start_and_work)
+    forked.set()
+    thread.join()
+    return pid
+
+def start_and_work():
+    forked.set()
+    autocron.start(DATABASE)
+    return until_ready(add(1, 2))
+"""
+
+
+def test_fork_while_another_thread_starts(world: World) -> None:
+    """Contract 6: neither is the child locked out, nor does it keep anything open of what the parent was opening."""
+    application = world.application(start=False)
+    world.shut("child")
+    application.do(FORK)
+    application.do(STARTING_IN_A_THREAD)
+    child = application.do("fork_in_the_middle()")
+    assert world.hear("value") == ["value", "3"]
+    assert application.do("until_ready(add(3, 4))") == 7
+    monitor = world.monitor()
+    monitor.kill()
+    assert application.do("until_ready(add(5, 6))") == 11
+    assert world.monitor() != monitor
+    world.open("child")
+    assert application.do(f"os.waitstatus_to_exitcode(os.waitpid({child}, 0)[1])") == 5
+    assert application.end() == 0
+    world.await_empty()
