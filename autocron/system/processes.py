@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, cast
 from weakref import WeakSet
@@ -41,6 +42,7 @@ DETACH: Final = (
     "import os, sys; os.fork() and os._exit(0); os.setsid(); os.write(int(sys.argv[2]), b'%8x' % os.getpid()); "
 )
 ALIVE_S: Final = 15.0  # for that
+ENDING_S: Final = 1.0  # from the end of its link to its own
 STARTING_S: Final = 5.0  # then we start a monitor beside a starter that seems to be stopped; the lock decides
 
 
@@ -62,7 +64,7 @@ class Processes:
         self._on_fork: list[Callable[[], None]] = []
         self._guards: list[Callable[[], AbstractContextManager[object]]] = []
         self._held: dict[int, contextlib.ExitStack] = {}  # by the thread that forks
-        self._opening: list[Callable[[], object]] = []  # closes what some thread is just using
+        self._opening: dict[int, tuple[Callable[[], object], ...]] = {}  # by thread: closes what it is just using
         self._channels: WeakSet[SocketChannel] = WeakSet()
         self._noticing = threading.Lock()
 
@@ -149,10 +151,12 @@ class Processes:
     def _mourn(self, channel: SocketChannel) -> None:
         """A monitor is gone. As PID 1 of a container, which inherits it, we are the one who has to reap."""
         found = tree.process(channel.pid) if channel.pid else None
-        if found is not None and (found.parent, found.session) == (os.getpid(), channel.pid) and channel.is_ours():
-            # Our link closes a moment before the process is a zombie, so this blocks for that moment only.
-            with contextlib.suppress(OSError):
-                os.waitpid(channel.pid, 0)
+        if found is not None and found.session == channel.pid and channel.is_ours():
+            # Our link closes a moment before the process has ended, so this blocks for that moment only.
+            tree.await_death(found, ENDING_S)
+            if found.parent == os.getpid():
+                with contextlib.suppress(OSError):
+                    os.waitpid(channel.pid, os.WNOHANG)
         if channel.pid:
             self._dead.add(channel.pid)
 
@@ -225,16 +229,20 @@ class Processes:
     @contextlib.contextmanager
     def _not_for_copies(self, *closing: Callable[[], object]) -> Iterator[None]:
         """If another thread forks meanwhile, the child closes these: it must not keep open what is not its own."""
-        self._opening += closing
+        thread = threading.get_ident()
+        before = self._opening.get(thread, ())
+        self._opening[thread] = (*before, *closing)
         try:
             yield
         finally:
-            for each in closing:
-                with contextlib.suppress(ValueError):  # this is such a child
-                    self._opening.remove(each)
+            if before:
+                self._opening[thread] = before
+            else:
+                self._opening.pop(thread, None)
 
     def _in_child(self) -> None:
-        for close in [*self._opening, *(each.close for each in list(self._channels))]:
+        self._opening.pop(threading.get_ident(), None)  # the child is what this thread starts: gevent forks in Python
+        for close in [*chain.from_iterable(self._opening.values()), *(each.close for each in list(self._channels))]:
             with contextlib.suppress(OSError):
                 close()
         self._opening.clear()

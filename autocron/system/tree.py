@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 PROC: Final = Path("/proc")
+KILLED_S: Final = 2.0
 
 
 class Process(NamedTuple):
@@ -75,7 +77,7 @@ def end_session(leader: int, started: int) -> None:
         return  # the pid belongs to somebody else by now, so the session has no member left
     for each in processes():
         if each.session == leader and each.state != "Z" and each.pid != os.getpid():
-            _kill_and_see(each)
+            await_death(each, KILLED_S, kill=True)
 
 
 def bury(session: int) -> bool:
@@ -90,17 +92,17 @@ def bury(session: int) -> bool:
     return left
 
 
-def _kill_and_see(target: Process) -> None:
+def await_death(target: Process, within_s: float, *, kill: bool = False) -> None:
+    """Wait until this process has ended, which others may still have to reap; `kill` it first."""
     with contextlib.suppress(OSError):
         fd = os.pidfd_open(target.pid)
         try:
             again = process(target.pid)
             if again is not None and again.started == target.started:
-                signal.pidfd_send_signal(fd, signal.SIGKILL)
-                import select  # noqa: PLC0415 - only after a crash
-
+                if kill:
+                    signal.pidfd_send_signal(fd, signal.SIGKILL)
                 poll = select.poll()
                 poll.register(fd, select.POLLIN)
-                poll.poll(2000)
+                poll.poll(within_s * 1000)
         finally:
             os.close(fd)
