@@ -18,6 +18,7 @@ from ..interface import Closed, Event, Message
 from ..run import Interrupted
 from .channels import SocketChannel
 from .linux import die_with_parent, name_process
+from .logs import set_up_logging
 
 
 def main(role: str, fd: str, address: str, *more: str) -> None:
@@ -33,18 +34,6 @@ def main(role: str, fd: str, address: str, *more: str) -> None:
         run_monitor(sock, address, *more)
     else:
         run_worker(sock, address, *map(int, more))
-
-
-def set_up_logging(level: int) -> None:
-    """One line per event, to the stderr that we share with the application."""
-    logger = logging.getLogger("autocron")
-    logger.setLevel(level)
-    if logger.handlers:
-        return
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s"))
-    logger.addHandler(handler)
-    logger.propagate = False
 
 
 def run_monitor(sock: socket.socket, address: str, create: str = "", zones: str = "") -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import select
 import signal
+from collections.abc import Iterator
 
 from processes import World, eventually
+
+from autocron.system.tree import PROC
 
 LINE = re.compile(
     r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR) (autocron\.[a-z.]+)\[(\d+)\]: (.*)$"
@@ -114,3 +120,50 @@ def test_what_a_job_prints_is_there_when_it_is_ready(world: World) -> None:
         application = world.application(environment={"PYTHONUNBUFFERED": ""}, stdout=stdout)
     application.do("until_ready(shout('aloud'))")
     assert (world.directory / "stdout").read_text() == "said aloud\n"
+
+
+@contextlib.contextmanager
+def unread_stderr() -> Iterator[tuple[int, int]]:
+    """A pipe that is full: whoever is to read it does something else."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * select.PIPE_BUF)
+    os.set_blocking(writer, True)
+    try:
+        yield reader, writer
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_nobody_reads_stderr(world: World) -> None:
+    """Contract 6: neither the outcome of a job nor the end of the tree waits for who reads the log."""
+    with unread_stderr() as (reader, stderr):
+        application = world.application(stderr=stderr)
+        assert application.do("until_ready(fail('y' * 10_000))").startswith("ValueError: y")
+        world.worker().kill()
+        assert application.do("until_ready(add(1, 2))") == 3
+        os.read(reader, 1 << 20)
+        assert application.do("until_ready(fail('this went wrong'))") == "ValueError: this went wrong"
+        log = os.read(reader, 1 << 20).decode()
+        world.worker().kill()
+        application.signal(signal.SIGKILL)
+        application.wait()
+        world.await_empty()
+    assert "ValueError: this went wrong" in log
+
+
+def test_a_job_that_prints_where_nobody_reads(world: World) -> None:
+    """Contract 6: it waits, as any program does; when the application has gone, it goes too."""
+    world.configure(grace_s=0.3)
+    with unread_stderr() as (_, stderr):
+        application = world.application(stderr=stderr)
+        application.do("shout('in vain')")
+        worker = world.worker()
+        eventually(lambda: "pipe_write" in (PROC / str(worker.pid) / "wchan").read_text())
+        application.signal(signal.SIGKILL)
+        application.wait()
+        world.await_empty()
+    assert [each.status for each in world.stored()] == [1]
