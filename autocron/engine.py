@@ -91,6 +91,9 @@ class Engine:
             elif not self._settings.enabled:
                 self._linker.part(link)
                 return False
+            elif self._registrar is not None:  # by a signal handler, which has come in the middle of this
+                link.close()
+                return spawned
             self._begin(address, link)
         if _current[-1] is not self and _current[-1]._registrar is None:
             _current.append(self)
@@ -124,12 +127,14 @@ class Engine:
             registrar, self._registrar = self._registrar, None
         if registrar is None:
             return  # another thread was faster
-        registrar.flush(FLUSH_S)
-        if wait:
-            registrar.leave(self._settings.grace_s + FLUSH_S)
-        registrar.stop()
-        if len(_current) > 1 and _current[-1] is self and not self.guards:
-            _current.pop()
+        try:
+            registrar.flush(FLUSH_S)
+            if wait:
+                registrar.leave(self._settings.grace_s + FLUSH_S)
+        finally:  # Ctrl-C may end the waiting
+            registrar.stop()
+            if len(_current) > 1 and _current[-1] is self and not self.guards:
+                _current.pop()
 
     @property
     def active(self) -> bool:
@@ -224,6 +229,7 @@ class Engine:
     @cached_property
     def _mark(self) -> int:
         """Tells the jobs of this process from those of others."""
+        self._hook()  # a forked child needs one of its own
         return self._world().random.getrandbits(56)
 
     # -- the link --------------------------------------------------------------------------------------------
@@ -263,16 +269,18 @@ class Engine:
         return self._registrar or self._become_guest()
 
     def _notice_fork(self) -> None:
-        if self._registrar is not None:
-            self._world().spawner.notice_fork()
+        if self._interface is not None:
+            self._interface.spawner.notice_fork()
 
-    def _become_guest(self) -> Guest | None:
+    def _become_guest(self) -> Registrar | None:
         """The registrar of a process that has joined; None if it has not."""
         if not self._joined:
             return None
         interface = self._world()
         self._hook()
         with self._mutex:
+            if self._registrar is not None:  # another thread was faster
+                return self._registrar
             guest = Guest(interface, self._joined, relink=self._relink_as_guest, on_settings=self._take_settings)
             guest.link = self._relink_as_guest()
             if guest.link is None:
@@ -308,21 +316,20 @@ class Engine:
 
     def _while_forking(self) -> AbstractContextManager[object]:
         """A copy of what a thread just writes would be nobody's, and lock the child out of the database for ever."""
-        return nullcontext() if self._registrar is None else self._registrar.mutex
+        registrar = self._registrar
+        return nullcontext() if registrar is None else registrar.mutex
 
     def _after_fork(self) -> None:
         """A forked child has none of our threads, and must not speak over its parent's link."""
         self.__dict__.pop("_lock", None)  # another thread of the parent may have held it
+        self.__dict__.pop("_mark", None)
         if self._registrar is None:
             return
-        if isinstance(self._registrar, Guest):
-            self._forget_guest()  # the child becomes one of its own when it calls a task
-            return
         old, self._registrar = self._registrar, None
-        self.__dict__.pop("_mark", None)
-        self._is_worker = self._is_exiting = False
         old.let_go()
-        self._begin(self._address, None)
+        self._is_worker = self._is_exiting = False
+        if not isinstance(old, Guest):  # a guest becomes one of its own when it calls a task
+            self._begin(self._address, None)
 
     def _before_exit(self) -> None:
         self._notice_fork()
@@ -339,6 +346,7 @@ class Engine:
         self._pickle_allowed = pickle_allowed
         self._settings = Settings()
         self._is_worker = True
+        next(self._hookings)
         interface.spawner.on_fork(self._after_fork, guard=self._while_forking)
 
     def _world(self) -> Interface:

@@ -59,7 +59,10 @@ class Linker:
                     return link, False
                 continue
             with interface.spawner.starting(address):
-                link = self._connect(address)
+                try:
+                    link = self._connect(address)
+                except TimeoutError:
+                    continue
                 spawned = link is None
                 if link is None:
                     if spawns == SPAWNS:

@@ -52,9 +52,8 @@ class Outbox:
             self.unacknowledged[number] = group
         size = 0
         while jobs and len(group) < GROUP_JOBS and size < GROUP_BYTES:
-            job = jobs.popleft()
-            group.append(job)
-            size += len(job.payload)
+            group.append(jobs[0])
+            size += len(jobs.popleft().payload)
         return group
 
     def settle(self, number: int) -> None:

@@ -313,9 +313,13 @@ class Registrar:
     def _send_group(self, link: Channel, jobs: deque[Job], *, again: bool) -> None:
         number = next(self._numbers)
         awaited = self._relink is not None or bool(self._outbox.watched)
-        group = self._outbox.group(jobs, number, until_acknowledged=awaited)
-        body = (messages.REGISTER, number, again, [tuple(job) for job in group])
-        self.interface.call(APP_REGISTER, link.send, body)
+        try:
+            group = self._outbox.group(jobs, number, until_acknowledged=awaited)
+            body = (messages.REGISTER, number, again, [tuple(job) for job in group])
+            self.interface.call(APP_REGISTER, link.send, body)
+        except BaseException:  # of a signal handler, as Ctrl-C: nobody will acknowledge what was perhaps not sent
+            self._outbox.take_back(number)
+            raise
 
     def receive(self, body: Body) -> None:
         """Something the monitor says."""
@@ -398,6 +402,8 @@ class Registrar:
         self.stopped = True
         self.bell.ring()
         self.background.stop()
+        if isinstance(self.background, InCaller):  # a thread closes it when it has ended
+            self.bell.close()
         with self.mutex:
             if self.link is not None:
                 self.link.close()

@@ -145,7 +145,7 @@ class Processes:
             if isinstance(event, Closed):
                 self._mourn(cast("SocketChannel", event.channel))
         if events and self._dead:
-            self._dead = {each for each in self._dead if tree.bury(session=each)}
+            self._dead = {each for each in list(self._dead) if tree.bury(session=each)}
         return events
 
     def _mourn(self, channel: SocketChannel) -> None:

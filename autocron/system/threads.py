@@ -75,6 +75,8 @@ class BackgroundThread:
             self._open_gates()
         if generation != self._generation:
             self._bell.ring()  # what woke this thread may have been meant for the other
+        else:
+            self._bell.close()
 
     def _open_gates(self) -> None:
         with contextlib.suppress(IndexError):  # `stop` and the thread may both be at it

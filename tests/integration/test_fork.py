@@ -7,6 +7,7 @@ import signal
 import pytest
 from processes import World, eventually
 
+JOIN = "autocron.engine.engine.join(DATABASE)"
 FORK = """
 import os, sys
 def fork(work):
@@ -313,4 +314,29 @@ def test_fork_while_another_thread_starts(world: World) -> None:
     world.open("child")
     assert application.do(f"os.waitstatus_to_exitcode(os.waitpid({child}, 0)[1])") == 5
     assert application.end() == 0
+    world.await_empty()
+
+
+@pytest.mark.parametrize("before", ["autocron.start(DATABASE); autocron.stop()", JOIN + "; add(0, 0)"])
+def test_each_child_has_ids_of_its_own(world: World, before: str) -> None:
+    """Contract 6: what siblings register in the same moment are different jobs, whatever their parent did before."""
+    server = world.application()
+    application = world.application(start=False)
+    world.shut("child")
+    world.open("child")
+    application.do(FORK)
+    application.do(before)
+    application.do(
+        "import time\nfrom autocron.engine import engine\n"
+        "def many():\n"
+        "    if not engine._joined: autocron.start(DATABASE)\n"
+        "    return len([(add(1, each), time.sleep(0.001)) for each in range(100)]), engine._registrar.flush(10.0)\n"
+    )
+    for _ in range(3):
+        application.do("fork(many)")
+    for _ in range(3):
+        assert world.hear("value")[1] == "(100,"
+    assert len(world.stored()) == 300 + (JOIN in before)
+    assert application.end() == 0
+    assert server.end() == 0
     world.await_empty()

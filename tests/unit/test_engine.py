@@ -15,6 +15,7 @@ from autocron import engine, messages
 from autocron.engine import Engine, current
 from autocron.errors import AutocronError, MonitorError, PayloadError, TaskError
 from autocron.job import Status
+from autocron.linker import Linker
 from autocron.registrar import Registrar
 from autocron.registry import registry
 from autocron.testing.world import View
@@ -54,6 +55,61 @@ def test_calling_start_twice_is_harmless(started: Small) -> None:
     assert started.engine.start("app.db") is False
     assert started.registrar is before
     assert len(started.world.monitors) == 1
+
+
+def test_a_signal_handler_may_start_in_the_middle_of_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 1: idempotent, wherever the second call comes from: one link, one registrar."""
+    small = Small()
+    inner: list[Registrar] = []
+    link = Linker.link
+
+    def interrupted(self: Linker, *args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(Linker, "link", link)
+        assert small.engine.start("app.db") is True
+        inner.append(small.registrar)
+        found = link(self, *args, **kwargs)
+        assert found[0] is not None
+        monkeypatch.setattr(found[0], "close", lambda: closed.append(found[0]))
+        return found
+
+    closed: list[Any] = []
+    monkeypatch.setattr(Linker, "link", interrupted)
+    assert small.engine.start("app.db") is False
+    assert [small.registrar] == inner
+    assert len(closed) == 1
+
+
+def test_who_joins_while_another_thread_starts_is_no_guest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 1: the engine has one registrar, and `stop` ends it."""
+    small = Small()
+    small.engine.join("app.db")
+    mutex = small.engine._mutex
+
+    class Late:
+        def __enter__(self) -> None:
+            monkeypatch.setattr(Engine, "_mutex", mutex)
+            small.engine._registrar = Registrar(small.world.interface(), "app.db", link=None)
+
+        def __exit__(self, *args: object) -> None: ...
+
+    monkeypatch.setattr(Engine, "_mutex", Late())
+    found = small.engine._own_registrar()
+    assert found is small.registrar
+    assert type(found) is Registrar
+
+
+def test_who_interrupts_stop_has_stopped(started: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 1: Ctrl-C ends the waiting, not the stopping: nothing of ours goes on."""
+    registrar = started.registrar
+
+    def interrupt(within_s: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registrar, "leave", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        started.engine.stop()
+    assert (registrar.stopped, registrar.link, started.engine.active) == (True, None, False)
+    assert current() is engine.engine
 
 
 def test_one_engine_has_one_database(started: Small) -> None:

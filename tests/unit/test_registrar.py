@@ -586,6 +586,21 @@ def test_an_exception_in_the_middle_of_a_registration_loses_nothing_of_others(al
     assert alone.stored() == [1, 2, 3]
 
 
+def test_an_exception_before_a_group_is_sent_keeps_nobody_waiting_for_its_acknowledgement(alone: Alone) -> None:
+    """design 1.1: it is sent with the next look, not only over the next link."""
+
+    def interrupt(point: str) -> None:
+        if point == "app.register.before":
+            alone.small.points = lambda point: None
+            raise KeyboardInterrupt
+
+    alone.small.points = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        alone.register(1, 2)
+    alone.register(3)
+    assert alone.groups() == [(2, True, [1]), (3, False, [3])]
+
+
 # -- what the monitor says -----------------------------------------------------------------------------------
 
 
