@@ -53,10 +53,14 @@ class PipeBell:
                 self._renew(self.on_deaf if self.attended_by is not None else None)
         elif self._rung:
             return
-        self._rung = True
-        if self.is_ours():
-            with contextlib.suppress(OSError):
-                os.write(self._ends[1], b"!")
+        try:
+            self._rung = True
+            if self.is_ours():
+                with contextlib.suppress(OSError):
+                    os.write(self._ends[1], b"!")
+        except BaseException:  # a signal handler's: without a byte, a bell that believes it is rung is dumb for ever
+            self._rung = False
+            raise
 
     def receive(self, mask: int) -> Iterator[Event]:
         if self.is_ours():

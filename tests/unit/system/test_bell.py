@@ -6,8 +6,9 @@ import os
 import select
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,6 +79,30 @@ def test_who_rings_when_no_descriptor_is_left_is_not_hurt(monkeypatch: pytest.Mo
 
 def _refuse(flags: int) -> tuple[int, int]:
     raise OSError(24, "Too many open files")
+
+
+@pytest.mark.parametrize("moment", ["os.write", "os.fstat"])
+def test_a_ring_that_a_signal_handler_breaks_off(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 6: an exception of a handler (Ctrl-C, an alarm) leaves a bell that still rings."""
+    bell = PipeBell()
+    name = moment.partition(".")[2]
+    really = getattr(os, name)
+    for number in range(8):  # each of the calls that `ring` makes, and after the last of them
+        calls = iter(range(number))
+
+        def interrupted(*arguments: Any, calls: Iterator[int] = calls) -> Any:
+            if next(calls, None) is None:
+                raise KeyboardInterrupt
+            return really(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, interrupted)
+            with suppress(KeyboardInterrupt):
+                bell.ring()
+        bell.ring()
+        assert is_readable(bell)
+        list(bell.receive(select.POLLIN))
+    bell.close()
 
 
 class Listening:
