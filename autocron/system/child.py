@@ -140,7 +140,11 @@ class _Interrupter:
     def __init__(self) -> None:
         self._interrupting = False
         self.is_running: Callable[[], bool] = lambda: False
+        self._masks: dict[int, set[int]] = {}  # by the thread that forks
         signal.signal(signal.SIGTERM, self._handle)
+        os.register_at_fork(
+            before=self._hold_back, after_in_parent=self._let_through, after_in_child=self._leave_to_child
+        )
 
     def interrupt(self) -> None:
         self._interrupting = True
@@ -151,6 +155,20 @@ class _Interrupter:
         if self._interrupting and self.is_running():
             self._interrupting = False
             raise Interrupted
+
+    # A child that a task forks ends by SIGTERM as any process does, from the first moment on.
+
+    def _hold_back(self) -> None:
+        self._masks[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def _let_through(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._masks.pop(threading.get_ident()))
+
+    def _leave_to_child(self) -> None:
+        signal.set_wakeup_fd(-1)  # it leads to its parent
+        if signal.getsignal(signal.SIGTERM) == self._handle:  # and not one that the task has set
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._let_through()
 
 
 def _exit() -> None:

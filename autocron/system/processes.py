@@ -285,18 +285,21 @@ class _Children:
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._pid = os.getpid()
         self.has_dead = False  # a child has ended since this was last set to False
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, _nothing)
 
     def fileno(self) -> int:
-        return self._reader
+        return self._reader if os.getpid() == self._pid else -1  # what comes to a child that a task forks is not for it
 
     def interest(self) -> int:
         return select.POLLIN
 
     def receive(self, mask: int) -> Iterator[Event]:
-        signals = os.read(self._reader, 4096)
+        signals = b""
+        with contextlib.suppress(BlockingIOError):  # another thread has read it
+            signals = os.read(self._reader, 4096)
         self.has_dead = self.has_dead or signal.SIGCHLD in signals
         if signal.SIGTERM in signals:
             yield Stop()

@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import logging.config
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -167,6 +168,20 @@ def fork_and_exit(code):
     if not pid:
         sys.exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@autocron.delay
+def terminate_child(handled_as=0):
+    """A job that forks a child and sends it SIGTERM at once; its exit code, which a handler of the task may decide."""
+    before = signal.getsignal(signal.SIGTERM)
+    if handled_as:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(handled_as))
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(3600,))
+    child.start()
+    signal.signal(signal.SIGTERM, before)
+    child.terminate()
+    child.join()
+    return child.exitcode
 
 
 @autocron.delay

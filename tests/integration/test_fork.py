@@ -212,6 +212,16 @@ def test_a_child_that_a_task_forks(world: World) -> None:
     assert [each.error for each in world.stored()] == ["", ""]
 
 
+def test_a_child_that_a_task_forks_and_terminates(world: World) -> None:
+    """Contract 6: SIGTERM ends it, however soon it comes, unless the task handles that; its worker goes on."""
+    application = world.application()
+    worker = world.worker()
+    assert [application.do("until_ready(terminate_child())") for _ in range(10)] == [-signal.SIGTERM] * 10
+    assert application.do("until_ready(terminate_child(handled_as=3))") == 3
+    assert world.worker() == worker
+    assert world.stderr() == ""
+
+
 def test_a_fork_past_python(world: World) -> None:
     """Design 2: a C-level fork keeps a copy of the socket; the death of the process itself ends its link."""
     application = world.application()
