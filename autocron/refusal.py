@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from types import FunctionType, MethodType
 from typing import Any
 
+PLAIN_DATA = "convert it to plain data (numbers, text, lists, dicts, dataclasses), or allow pickle"
+
 
 class Refusal(Exception):
     """JSON cannot hold it: why, what else to do, and the way there, collected while the recursion unwinds."""
@@ -55,3 +57,9 @@ def short(key: object) -> str:
         return reprlib.repr(key)
     except ValueError:  # an int of too many digits
         return f"<{type(key).__name__}>"
+
+
+def attributes(value: object) -> dict[str, Any]:
+    """The attributes of `value`, those in slots too, whatever its class says about pickling."""
+    state: Any = object.__getstate__(value)
+    return {**(state[0] or {}), **state[1]} if type(state) is tuple else state or {}

@@ -46,7 +46,9 @@ MAY_IMPORT = {
     "registry": {"job"},
     "crontab": {"errors"},
     "schedule": {"crontab", "errors"},
-    "payload": {"errors", "refusal"},
+    "payload": {"errors", "refusal", "tagged", "pickled"},
+    "tagged": {"errors", "refusal", "payload"},
+    "pickled": {"errors", "refusal", "payload"},
     "refusal": set(),
     "settings": {"errors"},
     "run": set(),
@@ -64,8 +66,8 @@ MAY_IMPORT = {
     "sqlite_interface": {"result"},
     **dict.fromkeys(MONITOR, SEAM | MONITOR),
 }
-# The two ways up. Both are taken only when they are needed, inside a function.
-UPWARD_AND_LAZY = {("engine", "system"), ("result", "engine")}
+# The ways up. They are taken only when they are needed, inside a function.
+UPWARD_AND_LAZY = {("engine", "system"), ("result", "engine"), ("payload", "tagged"), ("payload", "pickled")}
 WORLDS = {"system", "stores", "testing", "cli", "contrib"}
 OUTSIDE = {
     "time",
