@@ -6,6 +6,7 @@
     pool           workers: spawned, replaced, resized, ended
     pruner         results whose time is over
     tidier         housekeeping of the store while it is idle
+    border         what comes in is checked before anything relies on it
 
 `Monitor.step` is one pass over what has happened. It is the only writer of the store, and never waits for a peer.
 """
@@ -183,21 +184,40 @@ class Monitor:
 
     def _handle(self, event: object) -> None:
         if isinstance(event, Message):
-            if event.channel in self.pool.members:
-                self._hear_worker(event.channel, event.body)
-            elif event.channel in self.applications.linked:
-                self._hear_application(event.channel, event.body)
+            try:
+                self._hear(event.channel, event.body)
+            except Exception as error:  # whatever one peer says costs that peer its link, and nobody else anything
+                self._hang_up(event.channel, event.body, error)
         elif isinstance(event, Connected):
             self.applications.connected(event.channel)
         elif isinstance(event, Closed):
-            if self.applications.gone(event.channel):
-                self._left(event.channel)
-            else:
-                self.pool.cut(event.channel)
+            self._end_link(event.channel)
         elif isinstance(event, Exited):
             self._bury(event)
         elif isinstance(event, Stop):
             self._drain("it was asked to stop")
+
+    def _hear(self, channel: Channel, body: Body) -> None:
+        if channel in self.pool.members:
+            self._hear_worker(channel, body)
+        elif channel in self.applications.linked:
+            self._hear_application(channel, body)
+
+    def _hang_up(self, channel: Channel, body: Body, error: Exception) -> None:
+        logger.error(
+            "process %d is cut off, because its message %.50r cannot be taken: %.200r",
+            channel.pid,
+            body[0],
+            error,
+            exc_info=logger.isEnabledFor(logging.DEBUG),
+        )
+        self._end_link(channel)
+
+    def _end_link(self, channel: Channel) -> None:
+        if self.applications.gone(channel):
+            self._left(channel)
+        else:
+            self.pool.cut(channel)
 
     def _hear_application(self, channel: Channel, body: Body) -> None:
         kind = body[0]
@@ -257,8 +277,12 @@ class Monitor:
         }
 
     def _welcome(self, channel: Channel, body: Body) -> None:
-        _, protocol, spec, workers = body
-        if not self.applications.hello(channel, protocol, spec, workers):
+        protocol = body[1]
+        if protocol != messages.PROTOCOL:  # what else it says may mean something else
+            self._refuse(channel, protocol)
+            return
+        _, _, spec, workers = body
+        if not self.applications.hello(channel, spec, workers):
             return
         for former in self.applications.former(channel):
             self.applications.gone(former)
@@ -273,6 +297,20 @@ class Monitor:
         self._apply(self.applications.settings)
         # What was written past a monitor while nobody was linked waits in the store.
         self.dispatcher.expect(self.interface.clock.time())
+
+    def _refuse(self, channel: Channel, protocol: object) -> None:
+        logger.warning(
+            "process %d speaks protocol %s, this monitor %d: restart the application as a whole",
+            channel.pid,
+            protocol,
+            messages.PROTOCOL,
+        )
+        reason = (
+            f"its monitor speaks protocol {messages.PROTOCOL} of autocron {__version__}, this process {protocol};"
+            " end all processes of the application, then start it again"
+        )
+        channel.send((messages.REFUSED, self.address, reason))
+        self._end_link(channel)
 
     def _apply(self, settings: Settings) -> None:
         self.dispatcher.settings = settings

@@ -12,7 +12,7 @@ from ..errors import AutocronError, StoreError
 from ..interface import Channel, Interface, Store
 from ..job import Job, Selection, Stored
 from ..payload import NO_ARGUMENTS
-from ..settings import Settings
+from ..settings import Settings, SettingsError
 from .pool import Pool
 
 logger = logging.getLogger("autocron.monitor.applications")
@@ -48,18 +48,11 @@ class Applications:
         """A process has opened a link."""
         self.linked[channel] = Application(channel)
 
-    def hello(self, channel: Channel, protocol: int, spec: Mapping[str, Any], workers: int | None) -> bool:
+    def hello(self, channel: Channel, spec: Mapping[str, Any], workers: int | None) -> bool:
         """A process introduces itself; True if it counts as an application."""
         application = self.linked[channel]
         application.spec = spec
         application.counts = not spec.get("guest") and not channel.kin
-        if protocol != messages.PROTOCOL:
-            logger.warning(
-                "process %d speaks protocol %d, this monitor %d: restart the application as a whole",
-                channel.pid,
-                protocol,
-                messages.PROTOCOL,
-            )
         if workers is not None and workers != self.settings.workers:
             self._resize(workers)
         channel.send((messages.WELCOME, self.settings.as_dict(), self.pickle_allowed()))
@@ -68,7 +61,7 @@ class Applications:
     def _resize(self, workers: int) -> None:
         try:
             self.change({"workers": workers})
-        except StoreError as error:
+        except (StoreError, SettingsError) as error:
             logger.error("the number of workers cannot be stored, and stays %d: %s", self.settings.workers, error)
 
     def pickle_allowed(self) -> bool:
@@ -114,6 +107,10 @@ class Applications:
             channel.send((messages.FAILED, request, error.path, error.reason))
         except AutocronError as error:
             channel.send((messages.FAILED, request, self.pool.address, str(error)))
+        except Exception as error:  # an argument that the question cannot have: who has asked must not ask for ever
+            logger.error("process %d asks %r with an argument that cannot be: %.200r", channel.pid, question, error)
+            reason = f"its monitor cannot answer {question!r}: {error!r:.200}"
+            channel.send((messages.FAILED, request, self.pool.address, reason))
         else:
             channel.send((messages.REPLY, request, answer))
 

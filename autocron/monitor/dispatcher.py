@@ -29,6 +29,7 @@ from ..labels import (
     MONITOR_SYNC,
 )
 from ..settings import Settings
+from . import border
 from .pool import Member, Pool
 
 logger = logging.getLogger("autocron.monitor.dispatcher")
@@ -83,7 +84,13 @@ class Dispatcher:
     def register(self, channel: Channel, group: int, again: bool, rows: list[Any]) -> None:
         """A peer hands over jobs."""
         is_worker = channel in self.pool.members
-        self._groups.append(_Group(channel, group, again, [Job._make(row) for row in rows], is_worker))
+        jobs: list[Job] = []
+        for row in rows:
+            try:
+                jobs.append(border.job(row))
+            except (TypeError, ValueError) as error:  # it would be the same each time it was sent again
+                logger.error("a job of process %d cannot be stored, and is refused: %s", channel.pid, error)
+        self._groups.append(_Group(channel, group, again, jobs, is_worker))
 
     def add(self, now: float) -> None:
         """Store what was registered, all groups in one transaction where possible."""
@@ -253,7 +260,7 @@ class Dispatcher:
 
     def done(self, member: Member, row: tuple[Any, ...]) -> None:
         """A worker has run a job."""
-        outcome = Outcome._make(row)
+        outcome = border.outcome(row)
         job = member.drop(outcome.id)
         if job is None:
             return  # late: the job was given up or is somebody else's

@@ -89,9 +89,10 @@ class Pool:
             channel = self.interface.call(
                 MONITOR_SPAWN, self.interface.spawner.spawn, "worker", self.address, self.spec
             )
-        except OSError as error:
+        except Exception as error:  # of the system, or of a spec of an application of another version
             self._fail(now)
-            logger.error("cannot start a worker: %s; next try in %.1f s", error, max(0.0, self._spawn_at - now))
+            why = error if isinstance(error, OSError) else repr(error)
+            logger.error("cannot start a worker: %s; next try in %.1f s", why, max(0.0, self._spawn_at - now))
             return
         channel.send((messages.PREPARE, dict(self.spec), self.pickle_allowed))
         self.members[channel] = Member(channel, self.spec, heard=now)

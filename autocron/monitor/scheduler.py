@@ -18,6 +18,7 @@ from ..job import Entry, EntryState, Firing, Job
 from ..labels import MONITOR_FIRE
 from ..payload import NO_ARGUMENTS
 from ..schedule import Schedule
+from . import border
 
 logger = logging.getLogger("autocron.monitor.scheduler")
 
@@ -49,10 +50,11 @@ class Scheduler:
 
     def announce(self, channel: Channel, rows: Iterable[Any], now: float, speaks_for: Channel | None = None) -> None:
         """These are all entries of an application process, and of another for which it speaks."""
+        entries = [border.entry(row) for row in rows]
         if speaks_for is not None:
             self._speaks_for[channel] = speaks_for
         self._announced.setdefault(channel, [])
-        self._announced[channel] = [Entry._make(row) for row in rows]
+        self._announced[channel] = entries
         self._choose(now)
 
     def forget(self, channel: Channel, now: float) -> None:

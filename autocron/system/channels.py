@@ -7,6 +7,7 @@ Format 2 is the same in all versions of Python 3.
 from __future__ import annotations
 
 import contextlib
+import logging
 import marshal
 import os
 import select
@@ -17,6 +18,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ..interface import Body, Closed, Event, Message
+
+logger = logging.getLogger("autocron.system")
 
 FORMAT: Final = 2
 HEADER: Final = struct.Struct("!I")
@@ -52,10 +55,11 @@ class SocketChannel:
         self.pid = pid
         self.kin = kin
         self.closed = False
-        self._ended = False
+        self._is_garbled = False  # the peer is not one of us: nothing more that it says can be trusted
+        self._ended = False  # and its owner has been told
 
     def fileno(self) -> int:
-        return self._fd
+        return -1 if self._ended else self._fd
 
     def interest(self) -> int:
         return select.POLLIN | (select.POLLOUT if self._outgoing else 0)
@@ -124,7 +128,7 @@ class SocketChannel:
                 break  # others want to be heard too
         for body in self._frames():
             yield Message(self, body)
-        if ended:
+        if ended or self._is_garbled:
             self._ended = True
             yield Closed(self)
 
@@ -147,11 +151,14 @@ class SocketChannel:
                 end = position + HEADER.size + length
                 if end > len(buffer):
                     break
-                bodies.append(marshal.loads(memoryview(buffer)[position + HEADER.size : end]))
+                body = marshal.loads(memoryview(buffer)[position + HEADER.size : end])
+                if type(body) is not tuple or not body:
+                    raise TypeError(body)
+                bodies.append(body)
                 position = end
         except (ValueError, EOFError, TypeError):
-            self.close()  # not one of us: nothing it says can be trusted
-            return iter(())
+            logger.error("process %d has sent what is no message; its link is ended", self.pid)
+            self._is_garbled = True
         del buffer[:position]
         return iter(bodies)
 

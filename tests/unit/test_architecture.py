@@ -35,6 +35,7 @@ MONITOR = {
     "monitor.pool",
     "monitor.pruner",
     "monitor.tidier",
+    "monitor.border",
 }
 
 # Each file of the middle, and what of the package it may import. What is not here may not be in the middle.

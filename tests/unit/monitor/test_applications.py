@@ -36,10 +36,14 @@ def test_who_says_hello_is_told_the_settings(small: Small) -> None:
     assert welcome[2] is True  # the store in memory is only ours
 
 
-def test_a_mismatch_of_protocols_is_told(small: Small, caplog: pytest.LogCaptureFixture) -> None:
-    """contract 6: applications that are upgraded while they run: the log says what to do, nobody is sent away."""
+def test_who_speaks_another_protocol_is_refused(small: Small, caplog: pytest.LogCaptureFixture) -> None:
+    """contract 6: upgraded while it runs, an application is told what to do, and no message is misunderstood."""
     link = Link(small, {}, protocol=messages.PROTOCOL + 1)
-    assert link.heard(messages.WELCOME)
+    ((_, path, reason),) = link.heard(messages.REFUSED)
+    assert path == small.monitor.address
+    assert "end all processes of the application, then start it again" in reason
+    assert link.channel.peer.closed
+    assert not small.monitor._about()["draining"]
     assert (
         f"speaks protocol {messages.PROTOCOL + 1}, this monitor {messages.PROTOCOL}: "
         "restart the application as a whole" in caplog.text
@@ -108,6 +112,42 @@ def test_changed_settings_hold_at_once_and_for_everybody(small: Small) -> None:
         assert (settings["workers"], settings["blocking"]) == (3, True)
     assert len(small.workers) == 3
     assert small.store.settings()["workers"] == 3
+
+
+@pytest.mark.parametrize("workers", ["two", 0, 2.5])
+def test_a_number_of_workers_that_is_none_changes_nothing(
+    small: Small, workers: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """contract 6: whatever a process says, the monitor serves the others, and this one too."""
+    link = small.link()
+    link.heard()
+    link.say(messages.HELLO, messages.PROTOCOL, {"pid": 5, "directory": ""}, workers)
+    assert link.heard(messages.WELCOME)
+    assert f"workers={workers!r}" in caplog.text
+    assert len(small.workers) == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "argument"),
+    [
+        (messages.RESULT, 1 << 70),
+        (messages.RESULTS, None),
+        (messages.RESULTS, (b"", 1 << 70)),
+        (messages.JOBS, ((), "x")),
+        (messages.RETRY, 5),
+        (messages.PURGE, ([object], [1])),
+        (messages.FIRE, []),
+        (messages.SETTINGS, "workers"),
+    ],
+)
+def test_a_question_with_an_argument_it_cannot_have_is_answered_so(small: Small, question: str, argument: Any) -> None:
+    """design 2: nobody who asks is left waiting, or asks again over link after link."""
+    link = small.link()
+    link.heard()
+    link.say(messages.ASK, 7, question, argument)
+    ((_, request, _, _),) = link.heard(messages.FAILED)
+    assert request == 7
+    assert not link.channel.peer.closed
 
 
 def test_settings_that_cannot_be_taken_change_nothing(small: Small) -> None:

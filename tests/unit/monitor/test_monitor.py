@@ -243,3 +243,84 @@ def test_asked_to_stop_it_drains(small: Small) -> None:
     small.world.others_turn()
     assert worker.worker is not None
     assert worker.worker._ending
+
+
+HELLO = (messages.HELLO, messages.PROTOCOL)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ("",),
+        (None, 1),
+        ([], 1),
+        (messages.HELLO,),
+        (*HELLO, {}, None, "a field of another version"),
+        (*HELLO, "spec", None),
+        (messages.REGISTER,),
+        (messages.REGISTER, 1, False, [], "a field of another version"),
+        (messages.REGISTER, 1, False, None),
+        (messages.ANNOUNCE, [("key", "task")]),
+        (messages.ANNOUNCE, [("key", "app:task", "* * * * *", "", None, "skip")]),
+        (messages.ANNOUNCE, [("key", "app:task", "* * * * *", "", float("nan"), "skip")]),
+        (messages.ASK, 1),
+        (messages.ASK, 1, messages.PURGE, None),
+        (messages.BYE,),
+    ],
+    ids=str,
+)
+def test_a_message_that_cannot_be_taken_ends_only_the_link_it_came_over(
+    small: Small, body: tuple[Any, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """contract 6: a process of another version, or none of ours, ends neither the monitor nor what others do."""
+    link = small.link()
+    caplog.clear()
+    link.say(*body)
+    if body[0] in ("", None, []):  # a kind that other versions may have is passed over
+        assert not link.channel.peer.closed
+    elif link.heard(messages.FAILED) == []:
+        assert link.channel.peer.closed
+        (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
+        assert f"process {link.channel.peer.pid} is cut off" in record.message
+        assert repr(body[0]) in record.message
+    result = small.call(note.__wrapped__, "one")
+    small.pass_time(60.0)
+    assert result.is_ready()
+    assert ran == ["one"]
+
+
+def test_an_application_whose_spec_lacks_what_a_worker_needs_ends_nothing(small: Small) -> None:
+    """contract 6: its workers cannot be started; those of the next one can."""
+    monitor, spawn = small.monitor, small.monitor.interface.spawner.spawn
+
+    def demanding(role: str, address: str, spec: Any) -> Any:
+        assert spec["directory"] is not None
+        return spawn(role, address, spec)
+
+    small.monitor.interface.spawner.spawn = demanding  # type: ignore[method-assign]
+    odd = small.link()
+    odd.say(*HELLO, {"pid": 1, "executable": "elsewhere"}, None)
+    small.pass_time(1.0)
+    assert small.monitor is monitor
+    small.link(executable="here")
+    result = small.call(note.__wrapped__, "one")
+    small.pass_time(60.0)
+    assert result.is_ready()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [(messages.DONE,), (messages.DONE, (b"id", "3", b"", "", 0.0)), (messages.RELEASED, None), (messages.ASK,)],
+    ids=str,
+)
+def test_a_worker_that_cannot_be_understood_is_replaced(small: Small, body: tuple[Any, ...]) -> None:
+    """contract 6: its jobs run in another one."""
+    result = small.call(note.__wrapped__, "one")
+    small.hear()
+    (worker,) = small.workers
+    worker.channel.send(body)
+    small.settle()
+    (other,) = small.workers
+    assert other is not worker
+    assert result.is_ready()
+    assert ran == ["one"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 import select
 import socket
@@ -117,13 +118,18 @@ def test_who_speaks_to_a_dead_peer_is_not_hurt(ends: Ends) -> None:
         HEADER.pack(LARGEST_FRAME + 1),
         b"GET / HTTP/1.1\r\n\r\n",
         HEADER.pack(0),
+        *(HEADER.pack(len(data)) + data for data in (marshal.dumps(each) for each in (5, None, (), "hello", [1]))),
     ],
 )
 def test_what_is_not_one_of_us_is_not_trusted(ends: Ends, data: bytes) -> None:
     """design 2: a stranger on the socket ends its own link, and nothing else."""
+    ends.ours.send(("before",))
     os.write(ends.ours.fileno(), data)
-    list(ends.theirs.receive(select.POLLIN))
-    assert ends.theirs.closed
+    ends.ours.send(("behind",))
+    # Its owner is told, who lets go of it: a number that is closed before would soon be somebody else's.
+    assert ends.hear() == [("before",), Closed]
+    assert not ends.theirs.closed
+    assert ends.theirs.fileno() == -1  # nothing more is waited for
 
 
 def test_a_descriptor_that_was_reused_by_the_application_is_left_alone(ends: Ends, tmp_path: Any) -> None:
