@@ -1,22 +1,28 @@
-"""@cron and @delay: check early, then register."""
+"""@cron and @delay: check early, then register.
+
+A worker that loads a module of the application checks nothing: the application has done so when it loaded that. It
+takes the tasks only, and spares the imports: it may be the one that takes the place of a dead one.
+"""
 
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from types import FrameType
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from .engine import current, refuse_unreachable
 from .errors import TaskError
 from .job import Entry
 from .registry import registry
 from .result import Result
-from .schedule import Schedule
+
+if TYPE_CHECKING:
+    from .schedule import Schedule
+    from .signature import Signature
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,11 +42,7 @@ class Task(Generic[P, R]):
         self._function = function
         self._after_s = after.total_seconds()
         self._schedule = schedule
-        self._signature = inspect.signature(function)
-        self._names = tuple(self._signature.parameters)
-        self._positional = _plain_positional(self._signature)
-        parameters = self._signature.parameters.values()
-        self._nameless = [each.name for each in parameters if each.kind is each.POSITIONAL_ONLY and _is_required(each)]
+        self._signature = None if registry.loading else _signature(function)
         self.address = address
         registry.add_task(self.address, function)
 
@@ -50,16 +52,13 @@ class Task(Generic[P, R]):
         TypeError for arguments that do not fit, PayloadError for arguments that cannot be stored, StoreError
         where nothing can be stored at the moment.
         """
-        if kwargs or self._positional is None or len(args) not in self._positional:
-            try:
-                self._signature.bind(*args, **kwargs)
-                if missing := self._nameless[len(args) :]:  # Python 3.13.0 takes their names for others
-                    raise TypeError(f"missing a required argument: {missing[0]!r}")
-            except TypeError as error:
-                raise TypeError(f"{self.address}: {error}") from None
+        signature = self._signature
+        if signature is None:
+            signature = self._signature = _signature(self._function)
+        signature.check(self.address, args, kwargs)
         due = None if self._schedule is None else _epoch(self._schedule)
         return current().register(
-            self._function, self.address, args, kwargs, after_s=self._after_s, due=due, names=self._names
+            self._function, self.address, args, kwargs, after_s=self._after_s, due=due, names=signature.names
         )
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
@@ -190,22 +189,28 @@ def cron(
         raise ValueError(f"catch_up={catch_up!r}: a number of seconds from 0 on, or a timedelta, is needed")
     # Exactly these types can be told to the monitor, and an enum of the application or a number of numpy is neither.
     catch_up_s, overlap = float(catch_up_s), OVERLAPS[OVERLAPS.index(overlap)]
-    schedule = Schedule(
-        crontab,
-        minutes,
-        hours,
-        days,
-        months,
-        days_of_week,
-        dow=dow,
-        dialect=dialect or registry.dialect,
-        tz=tz,
+    schedule = (
+        None
+        if registry.loading
+        else _schedule(
+            crontab,
+            minutes,
+            hours,
+            days,
+            months,
+            days_of_week,
+            dow=dow,
+            dialect=dialect or registry.dialect,
+            tz=tz,
+        )
     )
 
     def decorate(function: F) -> F:
         plain, address = _checked(function, "cron")
-        needed = [each.name for each in inspect.signature(plain).parameters.values() if _is_required(each)]
-        if needed:
+        if schedule is None:
+            registry.add_task(address, plain)
+            return function
+        if needed := _signature(plain).required:
             raise TypeError(f"@cron {plain.__qualname__}: called without arguments, but it needs {', '.join(needed)}")
         if not current().in_process:
             refuse_unreachable(address, f"@cron {plain.__qualname__}")
@@ -224,7 +229,7 @@ def use_dialect(dialect: str) -> None:
 
     ValueError for any other name.
     """
-    Schedule("* * * * *", dialect=dialect)
+    _schedule("* * * * *", dialect=dialect)
     registry.dialect = dialect
 
 
@@ -277,7 +282,7 @@ def _checked(function: Any, decorator: str) -> tuple[Callable[..., Any], str]:
         raise TypeError(f"@{decorator}: {function!r} is not a function; the arguments of {decorator} are keywords")
     if isinstance(function, type) or not hasattr(function, "__qualname__") or not hasattr(function, "__module__"):
         raise TaskError(f"@{decorator}: {function!r} has no name that a worker could find; decorate a function")
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+    if not registry.loading and _is_generator(function):
         raise TaskError(
             f"@{decorator} {function.__qualname__}: a worker would call it and run nothing, because it is a generator; "
             "return a list, or call another task for each item"
@@ -293,16 +298,19 @@ def _epoch(moment: datetime) -> float:
         return LATEST if moment.year > 1 else 0.0
 
 
-def _is_required(parameter: inspect.Parameter) -> bool:
-    return parameter.default is parameter.empty and parameter.kind not in (
-        parameter.VAR_POSITIONAL,
-        parameter.VAR_KEYWORD,
-    )
+def _signature(function: Callable[..., Any]) -> Signature:
+    from .signature import Signature  # noqa: PLC0415 - see above
+
+    return Signature(function)
 
 
-def _plain_positional(signature: inspect.Signature) -> range | None:
-    """How many positional arguments alone are enough; None where only binding them can tell."""
-    parameters = list(signature.parameters.values())
-    if any(each.kind not in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in parameters):
-        return None
-    return range(sum(map(_is_required, parameters)), len(parameters) + 1)
+def _is_generator(function: Callable[..., Any]) -> bool:
+    from .signature import is_generator  # noqa: PLC0415 - see above
+
+    return is_generator(function)
+
+
+def _schedule(*args: Any, **kwargs: Any) -> Schedule:
+    from .schedule import Schedule  # noqa: PLC0415 - see above
+
+    return Schedule(*args, **kwargs)

@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from . import messages, payload
 from .errors import AutocronError, TaskError
@@ -26,6 +25,9 @@ from .registry import registry
 from .result import Result
 from .run import run
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 logger = logging.getLogger("autocron.engine")
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from math import inf, nextafter
-from pathlib import Path
-from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from .job import EntryState, Firing, Job, Outcome, Selection, Stored
 from .labels import Label
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -299,15 +300,24 @@ def nowhere(point: str) -> None:
     """Nobody stands at the labels."""
 
 
-@dataclass(frozen=True, slots=True)
 class Interface:
-    """A world: everything that the roles are given."""
+    """A world: everything that the roles are given. `reach` is called with "<label>.before" and "<label>.after"."""
 
-    clock: Clock
-    spawner: Spawner
-    open_store: Callable[[str], Store]
-    random: Random
-    reach: Callable[[str], None] = nowhere  # called with "<label>.before" and "<label>.after"
+    __slots__ = ("clock", "open_store", "random", "reach", "spawner")
+
+    def __init__(
+        self,
+        clock: Clock,
+        spawner: Spawner,
+        open_store: Callable[[str], Store],
+        random: Random,
+        reach: Callable[[str], None] = nowhere,
+    ) -> None:
+        self.clock = clock
+        self.spawner = spawner
+        self.open_store = open_store
+        self.random = random
+        self.reach = reach
 
     def call(self, label: Label, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call into the world at a labelled point."""

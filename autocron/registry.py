@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any
 
 from .job import Entry
@@ -12,16 +11,17 @@ from .job import Entry
 _loading: ContextVar[str] = ContextVar("loading", default="")  # threads that tasks have left load nothing
 
 
-@dataclass
 class Registry:
     """The definitions of this process; state belongs to the engine."""
 
-    tasks: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    entries: dict[str, Entry] = field(default_factory=dict)
-    decorated: dict[str, Any] = field(default_factory=dict)  # the function behind each entry
-    version: int = 0  # grows with each change of the entries
-    dialect: str = "autocron"  # of crontabs that do not say
-    postpone: Callable[[Callable[[], None]], None] | None = None  # calls back when a registration is to go out
+    def __init__(self) -> None:
+        self.tasks: dict[str, Callable[..., Any]] = {}
+        self.entries: dict[str, Entry] = {}
+        self.decorated: dict[str, Any] = {}  # the function behind each entry
+        self.version = 0  # grows with each change of the entries
+        self.dialect = "autocron"  # of crontabs that do not say
+        # Calls back when a registration is to go out.
+        self.postpone: Callable[[Callable[[], None]], None] | None = None
 
     @property
     def loading(self) -> str:

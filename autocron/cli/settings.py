@@ -1,16 +1,15 @@
-"""`autocron settings`: show and change them. The options are made from the fields of `Settings`."""
+"""`autocron settings`: show and change them. The options are made from those of `Settings`."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import Field, fields
 from typing import Any, Final
 
 import click
 
 from ..interface import Interface
-from ..settings import Settings
+from ..settings import BOUNDS, Settings
 from .database import Database
 from .output import emit, json_option, printable, table
 
@@ -18,20 +17,20 @@ OFF: Final = {"enabled": "disabled", "paused": "resumed"}  # where "no-" in fron
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
-    for each in reversed(fields(Settings)):
-        command = _option(each)(command)
+    for name in reversed(Settings._fields):
+        command = _option(name)(command)
     return command
 
 
-def _option(setting: Field[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def _option(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The option of a setting. Values stay text here, so that `Settings` can list all that is wrong at once."""
-    name, default = setting.name, setting.default
-    about = f"{setting.metadata['about']}  [default: {printable(default)}]"
+    default, bounds = Settings._field_defaults[name], BOUNDS[name]
+    about = f"{bounds.about}  [default: {printable(default)}]"
     spelled = _spelled(name)
     if isinstance(default, bool):
         off = OFF.get(name, f"no-{spelled}")
         return click.option(f"--{spelled}/--{off}", name, default=None, help=about)
-    metavar = "|".join(setting.metadata["choices"]) or ("SECONDS" if name.endswith("_s") else "N")
+    metavar = "|".join(bounds.choices) or ("SECONDS" if name.endswith("_s") else "N")
     return click.option(f"--{spelled}", name, metavar=metavar, help=about)
 
 
@@ -59,13 +58,12 @@ def settings(interface: Interface, /, db: str, as_json: bool, **given: Any) -> N
     with Database(interface, db) as database:
         values = database.change(changes)
         monitor = database.find_monitor()
-    about = {each.name: each.metadata["about"] for each in fields(Settings)}
     document = {
         "database": database.address,
         "monitor": monitor,
         "changed": list(changes),
         "settings": {
-            name: {"value": value, "default": defaults.get(name), "about": about.get(name, "")}
+            name: {"value": value, "default": defaults.get(name), "about": BOUNDS[name].about if name in BOUNDS else ""}
             for name, value in values.items()
         },
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import random
-from dataclasses import replace
 
 from ..interface import Interface
 from ..stores import open_store
@@ -27,5 +26,5 @@ def real_interface(spawner: Processes | None = None, *, create: bool = False) ->
     if os.environ.get("AUTOCRON_FAILPOINTS"):
         from .failpoints import from_environment  # noqa: PLC0415 - only tests ask for it
 
-        return replace(world, reach=from_environment())
+        world.reach = from_environment()
     return world

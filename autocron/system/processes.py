@@ -8,7 +8,6 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -97,6 +96,8 @@ class Processes:
         return channel
 
     def _start(self, command: list[str], role: str, fd: int, address: str, *more: str, **options: Any) -> int:
+        import subprocess  # noqa: PLC0415 - a worker starts nothing
+
         # A closed stderr would become the next file that the child opens, and the log would go into that. Here it may
         # have become one of our own, which like all that Python opens is not inherited.
         outputs: dict[str, Any] = {
@@ -188,6 +189,8 @@ class Processes:
         return threading.RLock()
 
     def describe(self) -> Mapping[str, Any]:
+        import subprocess  # noqa: PLC0415 - as above
+
         try:
             directory = os.getcwd()
         except OSError:  # it has been removed

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import zoneinfo
 from collections.abc import Iterable
 
 
 def zone_directories() -> list[str]:
     """Those of this process: PYTHONTZPATH or the system's, then the package tzdata (slim containers have no others)."""
+    import zoneinfo  # noqa: PLC0415 - a worker asks for none
+
     directories = [each for each in zoneinfo.TZPATH if os.path.isdir(each)]
     with contextlib.suppress(ImportError, ValueError):
         spec = importlib.util.find_spec("tzdata")
@@ -21,4 +22,6 @@ def zone_directories() -> list[str]:
 
 def use_zone_directories(directories: Iterable[str]) -> None:
     """Look for time zones in these."""
+    import zoneinfo  # noqa: PLC0415 - as above
+
     zoneinfo.reset_tzpath([each for each in directories if os.path.isabs(each)])

@@ -7,8 +7,7 @@ go on. So "what if the monitor dies right here" is a block of a test, and not a 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..errors import AutocronError
 from ..interface import Interface, P, T
@@ -94,12 +93,15 @@ class Trap:
             self._held.remove(process)
 
 
-@dataclass(frozen=True, slots=True)
 class Trapped(Interface):
-    """An interface at whose points traps can be set at any time."""
+    """An interface at whose points traps can be set at any time; `traps`: those that are set."""
 
-    process: Process | None = None
-    traps: list[Trap] = field(default_factory=list)  # those that are set
+    __slots__ = ("process", "traps")
+
+    def __init__(self, *world: Any, process: Process | None, traps: list[Trap]) -> None:
+        super().__init__(*world)
+        self.process = process
+        self.traps = traps
 
     def call(self, label: Label, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """See `Interface.call`."""

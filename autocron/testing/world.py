@@ -213,7 +213,8 @@ class World:
 
     def interface_of(self, view: View) -> Interface:
         """A world as one process sees it."""
-        return Trapped(self.clock, view, self._open_store, self._random, self._reach, view.process, self.traps)
+        world = self.clock, view, self._open_store, self._random, self._reach
+        return Trapped(*world, process=view.process, traps=self.traps)
 
     def pair(self, pid: int = 0) -> tuple[MemoryChannel, MemoryChannel]:
         """The two ends of a channel to the process of this pid."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autocron.settings import Settings, SettingsError
+from autocron.settings import BOUNDS, Settings, SettingsError
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:
@@ -47,3 +47,8 @@ def test_a_round_trip_changes_nothing() -> None:
     """design 5: stored settings."""
     settings = Settings().changed(workers=7, blocking=True, ttl_s=0.5)
     assert Settings.from_stored(settings.as_dict()) == settings
+
+
+def test_each_setting_has_its_bounds() -> None:
+    """style 16: what a setting is about and what it may be stands beside its default."""
+    assert tuple(BOUNDS) == Settings._fields
