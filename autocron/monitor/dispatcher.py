@@ -190,7 +190,10 @@ class Dispatcher:
         try:
             jobs = self.interface.call(MONITOR_CLAIM, self.store.claim, now, CLAIM_MOST, self.token)
             for job in jobs:
-                if job.deaths < self.settings.max_deaths:
+                if problem := border.problem_of(job):  # another program has written it
+                    logger.error("job %r of %.100r cannot be run: %s", job.id, job.task, problem)
+                    self._outcomes.append(Outcome(job.id, Status.ERROR.value, b"", f"it cannot be run: {problem}"))
+                elif job.deaths < self.settings.max_deaths:
                     self.ready.append(job)
                 else:  # the monitor died before it could store that it had given up
                     self._give_up(job, "with its monitor")

@@ -8,6 +8,7 @@ before it begins the log anew.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import functools
 import logging
@@ -27,7 +28,20 @@ CHECKPOINT_PAGES: Final = 4000  # 16 MB of log: rare enough not to be felt, smal
 SPARE_PAGES: Final = 1000  # free pages that the next jobs may have; more are given back
 SLICE_PAGES: Final = 1000  # given back at a time
 
+LENIENT: Final = "autocron.lenient"
+
 _abandoned: list[sqlite3.Connection] = []  # closing them would remove files that belong to somebody else
+
+
+def _decode_leniently(error: UnicodeError) -> tuple[str | bytes, int]:
+    """A file name that is not UTF-8 is text with lone surrogates; what else is no text was not written by us."""
+    try:
+        return codecs.lookup_error("surrogatepass")(error)
+    except UnicodeError:
+        return codecs.lookup_error("replace")(error)
+
+
+codecs.register_error(LENIENT, _decode_leniently)
 
 
 class Connection:
@@ -54,8 +68,7 @@ class Connection:
 
     def _configure(self) -> None:
         execute = self._db.execute
-        # A file name that is not UTF-8 is text with lone surrogates, in an address or in an error message.
-        self._db.text_factory = functools.partial(str, encoding="utf-8", errors="surrogatepass")
+        self._db.text_factory = functools.partial(str, encoding="utf-8", errors=LENIENT)
         execute("PRAGMA temp_store = MEMORY")
         execute("PRAGMA cache_size = -16000")
         if self._file is None:

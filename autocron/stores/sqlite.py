@@ -6,6 +6,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any, Final
 
 from ..job import EntryState, Firing, Job, Outcome, Selection, Status, Stored
@@ -15,6 +16,8 @@ from .errors import translated
 logger = logging.getLogger("autocron.stores")
 
 SCANNED: Final = 10_000  # jobs that one `select` looks at: some 10 ms
+
+LATEST: Final = 253402214400.0  # UTC epoch seconds; later than that no datetime is
 
 COLUMNS: Final = "id, task, payload, due, priority, queue, attempt, max_attempts, timeout_s, expires, entry, deaths"
 INSERT: Final = (
@@ -31,9 +34,19 @@ RETRY: Final = (
     "UPDATE jobs SET status = 1, token = 0, due = ?, deaths = 0, attempt = 1, expires = 0, result = NULL, error = NULL,"
     " prune_at = NULL WHERE id = ? AND status = 4"
 )
+# What another program has written may be of any type in any column. Nobody who asks is to fail for it.
 STORED: Final = (
-    "SELECT id, task, payload, due, status, coalesce(result, x''), coalesce(error, ''), coalesce(prune_at, 0),"
-    " deaths, entry FROM jobs"
+    "SELECT id, CAST(task AS TEXT), CAST(payload AS BLOB), CAST(due AS REAL), CAST(status AS INTEGER),"
+    " CAST(coalesce(result, x'') AS BLOB), CAST(coalesce(error, '') AS TEXT),"
+    f" min(CAST(coalesce(prune_at, 0) AS REAL), {LATEST}), CAST(deaths AS INTEGER), CAST(entry AS TEXT) FROM jobs"
+)
+ENTRIES: Final = (
+    "SELECT CAST(key AS TEXT), CAST(spec AS TEXT), CAST(last_fire AS REAL), CAST(last_job AS BLOB) FROM entries"
+    " ORDER BY key"
+)
+NAMELESS: Final = (
+    "UPDATE jobs SET status = 4, error = 'its id is not binary', prune_at = ?"
+    " WHERE status = 1 AND due <= ? AND typeof(id) != 'blob'"
 )
 COUNTS: Final = (  # each from an index alone: the table holds the payloads
     "SELECT 1, count(*) FROM jobs INDEXED BY waiting WHERE status = 1"
@@ -56,6 +69,8 @@ PRUNE: Final = (
 
 class SQLiteStore(Connection):
     """See `autocron.interface.Store`."""
+
+    _is_odd = False  # jobs whose due time is no number have been told of
 
     # -- jobs ------------------------------------------------------------------------------------------------
 
@@ -81,6 +96,10 @@ class SQLiteStore(Connection):
                 if priority is None:
                     break
                 jobs += map(Job._make, db.execute(DUE, (priority, now, limit - len(jobs))))
+            if not all(isinstance(job.id, bytes) for job in jobs):
+                jobs = [job for job in jobs if isinstance(job.id, bytes)]
+                count = db.execute(NAMELESS, (now, now)).rowcount
+                logger.error("%s: %d jobs cannot be run, because their id is not binary", self.path, count)
             db.executemany("UPDATE jobs SET status = 2, token = ? WHERE id = ?", [(token, job.id) for job in jobs])
         return jobs
 
@@ -117,14 +136,17 @@ class SQLiteStore(Connection):
 
     def next_due(self) -> float | None:
         with translated(self.path):
-            row = self._db.execute(NEXT_DUE).fetchone()
-        return None if row[0] is None else float(row[0])
+            (first,) = self._db.execute(NEXT_DUE).fetchone()
+        if first is not None and not isinstance(first, float) and not self._is_odd:
+            self._is_odd = True
+            logger.error("%s: jobs whose due time is no number (%.50r) are never due", self.path, first)
+        return _moment(first)
 
     # -- cron ------------------------------------------------------------------------------------------------
 
     def entries(self) -> list[EntryState]:
         with translated(self.path):
-            rows = self._db.execute("SELECT key, spec, last_fire, last_job FROM entries ORDER BY key").fetchall()
+            rows = self._db.execute(ENTRIES).fetchall()
         return [EntryState._make(row) for row in rows]
 
     def set_entry(self, key: str, spec: str, last_fire: float) -> None:
@@ -142,7 +164,7 @@ class SQLiteStore(Connection):
                 # The row decides: a fire time that is not later than the last one has had its job.
                 changed = db.execute(
                     "UPDATE entries SET last_fire = ?, last_job = coalesce(?, last_job)"
-                    " WHERE key = CAST(? AS TEXT) AND last_fire < ?",
+                    " WHERE key = CAST(? AS TEXT) AND CAST(last_fire AS REAL) < ?",
                     (at, None if job is None else job.id, _encoded(key), at),
                 ).rowcount
                 # And the job: when the clock was set back, the same fire time comes again.
@@ -178,7 +200,7 @@ class SQLiteStore(Connection):
             ).fetchone()
             looked_at = "" if last is None else f"AND id {'>=' if selection.newest_first else '<='} ?"
             rows = self._db.execute(
-                f"{STORED} WHERE id > ? AND id < ? {looked_at} AND task GLOB CAST(? AS TEXT)"
+                f"{STORED} WHERE id > ? AND id < ? {looked_at} AND CAST(task AS TEXT) GLOB CAST(? AS TEXT)"
                 f" AND status IN ({', '.join('?' * len(statuses))}) ORDER BY id {order} LIMIT ?",
                 (*between, *(last or ()), _encoded(selection.task), *map(int, statuses), limit),
             ).fetchall()
@@ -207,8 +229,8 @@ class SQLiteStore(Connection):
 
     def next_prune(self) -> float | None:
         with translated(self.path):
-            row = self._db.execute("SELECT min(prune_at) FROM jobs WHERE status >= 3").fetchone()
-        return None if row[0] is None else float(row[0])
+            (first,) = self._db.execute("SELECT min(prune_at) FROM jobs WHERE status >= 3").fetchone()
+        return _moment(first)
 
     def prune(self, now: float, limit: int) -> int:
         with self._transaction() as db:
@@ -218,13 +240,13 @@ class SQLiteStore(Connection):
 
     def settings(self) -> dict[str, Any]:
         with translated(self.path):
-            rows = self._db.execute("SELECT name, value FROM settings").fetchall()
+            rows = self._db.execute("SELECT CAST(name AS TEXT), CAST(value AS TEXT) FROM settings").fetchall()
         values = {}
         for name, value in rows:
             try:
                 values[name] = json.loads(value)
-            except ValueError:  # somebody wrote it by hand
-                logger.warning("%s: the setting %s=%s is not JSON and is passed over", self.path, name, value)
+            except (ValueError, RecursionError):  # somebody wrote it by hand
+                logger.warning("%s: the setting %s=%.100s is not JSON and is passed over", self.path, name, value)
         return values
 
     def save_settings(self, values: Mapping[str, Any]) -> None:
@@ -233,6 +255,11 @@ class SQLiteStore(Connection):
                 "INSERT INTO settings(name, value) VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value",
                 [(name, json.dumps(value)) for name, value in values.items()],
             )
+
+
+def _moment(first: object) -> float | None:
+    """The smallest of a column of times: numbers come before all else, so it is one unless there is none."""
+    return first if isinstance(first, float) and first < inf else None
 
 
 def _absent(db: sqlite3.Connection, jobs: Sequence[Job]) -> list[Job]:

@@ -15,6 +15,7 @@ PR_SET_CHILD_SUBREAPER: Final = 36
 CLOCK_REALTIME: Final = 0
 TFD_TIMER_ABSTIME: Final = 1
 TFD_TIMER_CANCEL_ON_SET: Final = 2
+FARTHEST: Final = 1e12  # UTC epoch seconds
 
 
 class _TimeSpec(ctypes.Structure):
@@ -66,8 +67,8 @@ class Timer:
             return False
         if until == self._until:
             return True
-        # Zero would disarm; a time in the past fires at once.
-        moment = 0.0 if until is None else max(until, 1e-9)
+        # Zero would disarm; a time in the past fires at once; one that the kernel cannot hold would be any other.
+        moment = 0.0 if until is None else min(max(until, 1e-9), FARTHEST)
         seconds = int(moment)
         value = _TimerSpec(_TimeSpec(0, 0), _TimeSpec(seconds, int((moment - seconds) * 1e9)))
         flags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET
