@@ -16,7 +16,6 @@ minutes (Lord Howe), by a change of the standard time, of a whole day (Apia, 30 
 
 from __future__ import annotations
 
-import difflib
 from bisect import bisect_left
 from calendar import monthrange
 from collections.abc import Iterable
@@ -321,6 +320,8 @@ def _zone_called(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
+        import difflib  # noqa: PLC0415 - for who has mistyped one
+
         similar = difflib.get_close_matches(name, available_timezones(), 3)
         hint = f"similar are {', '.join(similar)}" if similar else 'names are such as "Europe/Berlin"'
         raise ValueError(f"tz={name!r} is not a known time zone; {hint}") from None

@@ -7,7 +7,6 @@ the store, so that a time missed while nothing ran is noticed by whoever runs ne
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -204,5 +203,7 @@ class Scheduler:
 
 def _firing_id(key: str, at: float) -> bytes:
     """The same for whoever fires it: the store then keeps one job per fire time."""
+    import hashlib  # noqa: PLC0415 - brings OpenSSL along, and many applications have no entries
+
     digest = hashlib.blake2b(f"{key} {at!r}".encode(), digest_size=10).digest()
     return int(at * 1000).to_bytes(6, "big") + digest
