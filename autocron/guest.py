@@ -31,6 +31,7 @@ class Guest(Registrar):
         on_settings: Callable[[dict[str, Any]], None],
     ) -> None:
         self._find = relink
+        self._looking = interface.spawner.mutex()
         super().__init__(
             interface,
             address,
@@ -49,8 +50,7 @@ class Guest(Registrar):
 
     def ask(self, question: str, argument: object = None) -> Any:
         """The monitor's answer, or the store's where none runs."""
-        if self.link is None:
-            self.link = self._find()
+        self._look()
         if self.link is not None:
             return super().ask(question, argument)
         store = self.interface.open_store(self.address)
@@ -69,12 +69,23 @@ class Guest(Registrar):
         """Nobody waits for a guest to leave."""
 
     def _find_link(self) -> None:
-        self.link = self._find()
+        self._look()
         if self.link is None and not self.is_idle():
             self._write_directly()
-            self.link = self._find()  # one that has started meanwhile may have looked before we wrote
+            self._look()  # one that has started meanwhile may have looked before we wrote
             if self.link is not None:
                 self.link.send((messages.LOOK,))
+        self._retry_at = self.interface.clock.monotonic() + PAUSE_S
+
+    def _look(self) -> None:
+        """Have a link, if there is a monitor: one, whichever thread is the first to want it."""
+        with self._looking:
+            if self.link is not None:
+                return
+            link = self._find()
+            if self.link is None:
+                self.link = link
+            elif link is not None:
+                link.close()  # a signal handler has come in the middle, and has found one
         if self.link is not None:
             self._questions.put_again()
-        self._retry_at = self.interface.clock.monotonic() + PAUSE_S
