@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import logging
 import os
 import select
 import socket
@@ -12,9 +14,15 @@ from pathlib import Path
 from typing import Final
 
 from ..interface import Connected, Event
+from . import tree
 from .address import acquire, directory_of, remove_directory, socket_path
 from .channels import SocketChannel
+from .clock import SystemClock
 
+logger = logging.getLogger("autocron.system")
+
+REST_S: Final = 1.0  # before it is looked again whether descriptors are left
+NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 CONNECT_WITHIN: Final = struct.pack("@ll", 1, 0)  # seconds and microseconds
 
 
@@ -34,12 +42,10 @@ def channel_to(sock: socket.socket) -> SocketChannel | None:
         sock.close()
         return None
     pidfd = -1
-    kin = False
+    kin = pid > 0 and tree.descends(pid, os.getpid())
     if pid > 0 and pid != os.getpid() and hasattr(os, "pidfd_open"):
         with contextlib.suppress(OSError):
             pidfd = os.pidfd_open(pid)
-        with contextlib.suppress(OSError):
-            kin = os.getsid(pid) == os.getpid()
     return SocketChannel(sock, pid, pidfd=pidfd, kin=kin)
 
 
@@ -56,6 +62,14 @@ class SocketListener:
         with socket_path(self.directory) as path:
             self._socket.bind(path)
         self._socket.listen(128)
+        from .descriptors import are_left, raise_limit  # noqa: PLC0415 - only a monitor listens
+        from .linux import Timer  # noqa: PLC0415
+
+        raise_limit()
+        self._is_room_left = are_left
+        self._rest = Timer()
+        self._is_full = False  # nobody is linked until the rest is over
+        self._is_told = False
 
     @classmethod
     def open(cls, address: str) -> SocketListener | None:
@@ -64,24 +78,43 @@ class SocketListener:
         return None if fd is None else cls(address, fd)
 
     def fileno(self) -> int:
-        return self._socket.fileno()
+        # Who waits for a link stays readable: to look again at once would be to look for ever.
+        return self._rest.fileno() if self._is_full else self._socket.fileno()
 
     def interest(self) -> int:
         return select.POLLIN
 
     def receive(self, mask: int) -> Iterator[Event]:
-        while True:
+        if self._is_full:  # we have rested; who waits for a link still does
+            self._rest.clear()
+            self._is_full = False
+            return
+        if not self._is_room_left():
+            self._take_a_rest("the last descriptors are for other things")
+        while not self._is_full and self._is_room_left():
             try:
                 sock, _ = self._socket.accept()
-            except OSError:
+            except BlockingIOError:
+                self._is_told = False  # everybody is linked
+                return
+            except OSError as error:
+                if error.errno in NO_ROOM:
+                    self._take_a_rest(str(error))
                 return
             channel = channel_to(sock)
             if channel is not None:
                 yield Connected(channel)
 
+    def _take_a_rest(self, reason: str) -> None:
+        self._is_full = self._rest.set(SystemClock.time() + REST_S)
+        if not self._is_told:
+            self._is_told = True
+            logger.error("%s: no further process can be linked (%s); trying again", self._address, reason)
+
     def close(self) -> None:
         if self._lock_fd < 0:
             return
+        self._rest.close()
         self._socket.close()
         remove_directory(self._address)
         os.close(self._lock_fd)

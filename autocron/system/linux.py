@@ -84,3 +84,9 @@ class Timer:
             os.read(self._fd, 8)
         except OSError:  # ECANCELED: the clock was set; EAGAIN: nothing to read
             return
+
+    def close(self) -> None:
+        """Nobody waits for it any more; idempotent."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

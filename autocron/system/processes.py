@@ -346,20 +346,21 @@ class MonitorProcesses(Processes):
 
     def spawn(self, role: str, address: str, spec: Mapping[str, Any]) -> Channel:
         """Start a worker as the leader of a process group, so that it goes with all it has started."""
+        from .descriptors import give_back  # noqa: PLC0415
+
         assert self._slots is not None
-        slot = self._slots.take()
-        ours, theirs = socket.socketpair()
         directory = spec["directory"] if os.path.isdir(spec["directory"]) else "/"
         command = [spec["executable"], *spec["flags"], "-c", BOOT.format(parent=PACKAGE_PARENT)]
-        try:
-            with theirs:
-                pid = self._start(
-                    command, role, theirs.fileno(), address, str(slot), str(os.getpid()), process_group=0, cwd=directory
-                )
-        except OSError:
-            ours.close()
-            self._slots.free(slot)
-            raise
+        ours, theirs = socket.socketpair()
+        with theirs, contextlib.ExitStack() as undo:
+            undo.callback(ours.close)
+            slot = self._slots.take()
+            undo.callback(self._slots.free, slot)
+            pid = self._start(
+                command, role, theirs.fileno(), address, str(slot), str(os.getpid()), process_group=0, cwd=directory
+            )
+            undo.pop_all()
+        give_back(pid)
         channel = SocketChannel(ours, pid)
         self._workers[pid] = channel, slot
         return channel

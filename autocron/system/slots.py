@@ -47,8 +47,8 @@ class Slots:
     def take(self) -> int:
         """A free slot."""
         number = next(n for n in range(1, len(self._used) + 2) if n not in self._used)
-        self._used.add(number)
         os.pwrite(self._fd, EMPTY, number * SLOT)
+        self._used.add(number)
         return number
 
     def free(self, number: int) -> None:

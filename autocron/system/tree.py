@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
+
+logger = logging.getLogger("autocron.system")
 
 PROC: Final = Path("/proc")
 KILLED_S: Final = 2.0
@@ -50,24 +53,48 @@ def boot_id() -> str:
         return ""
 
 
-def has_children() -> bool:
-    """Whether this process has any child, living or dead."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        return True
-    return False
+def descends(pid: int, ancestor: int) -> bool:
+    """Whether this process is one of ours, however far down; a subreaper stays the ancestor of all it has started."""
+    at = pid
+    while at > 1 and at != ancestor:
+        found = process(at)
+        if found is None:
+            # Between two looks it has ended, and its children have another parent; the peer itself may be gone too.
+            return at != pid and descends(pid, ancestor)
+        at = found.parent
+    return at == ancestor
 
 
 def end_descendants() -> None:
-    """Kill and reap whatever our children have left; as subreaper we are the parent of all of it."""
-    while has_children():
-        own = os.getpid()
-        for each in processes():
-            if each.pid != own and own in (each.parent, each.session):
-                with contextlib.suppress(OSError):
-                    os.kill(each.pid, signal.SIGKILL)
+    """Kill and reap whatever our children have left; as subreaper we are the parent of all of it.
+
+    What belongs to another user (`sudo`) cannot be killed, and is not waited for.
+    """
+    own = os.getpid()
+    spared: set[int] = set()
+    while left := [each for each in processes() if each.pid not in spared and _is_left_to(own, each)]:
+        for each in left:
+            try:
+                os.kill(each.pid, signal.SIGKILL)
+            except PermissionError:
+                logger.error("process %d, which a task has left, belongs to another user and stays", each.pid)
+                spared.add(each.pid)
+            except ProcessLookupError:
+                continue
+            else:
+                _see_ended(each, own)
+
+
+def _is_left_to(own: int, each: Process) -> bool:
+    return each.parent == own or (each.session == own and each.pid != own and each.state != "Z")
+
+
+def _see_ended(each: Process, own: int) -> None:
+    if each.parent == own:
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(-1, 0)
+            os.waitpid(each.pid, 0)
+    else:
+        await_death(each, KILLED_S)
 
 
 def end_session(leader: int, started: int) -> None:

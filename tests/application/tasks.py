@@ -136,10 +136,11 @@ def fan_out(number):
 
 
 @autocron.delay
-def link_from_task(name):
+def link_from_task(name, new_session=False):
     """A job that starts a process which uses autocron itself, and leaves it behind."""
     code = "import sys, time, tasks, autocron; autocron.start(sys.argv[1]); tasks.note(*sys.argv[2:]); time.sleep(3600)"
-    subprocess.Popen([sys.executable, "-c", code, os.path.join(DIRECTORY, "app.db"), "linked", name])
+    command = [sys.executable, "-c", code, os.path.join(DIRECTORY, "app.db"), "linked", name]
+    subprocess.Popen(command, start_new_session=new_session)
     wait_at("gate")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import resource
 import signal
 import socket
 import sqlite3
@@ -260,11 +261,12 @@ def test_jobs_registered_inside_a_task(world: World) -> None:
     assert len(world.stored()) == 11
 
 
-def test_what_a_task_has_started_does_not_keep_the_monitor(world: World) -> None:
+@pytest.mark.parametrize("new_session", [False, True])
+def test_what_a_task_has_started_does_not_keep_the_monitor(world: World, new_session: bool) -> None:
     """Design 1: the monitor ends with the application, even if a task has started a process that is linked too."""
     application = world.application()
     world.shut("gate")
-    application.do("link_from_task('job')")
+    application.do(f"link_from_task('job', {new_session})")
     world.hear("linked job")
     assert len(world.monitors()) == 1
     application.signal(signal.SIGKILL)
@@ -333,6 +335,32 @@ def test_a_worker_that_cannot_live_is_not_restarted_in_a_storm(world: World) -> 
     assert application.do("until_ready(add(1, 2))") == 3
     # Two at once, then pauses that double: a storm would have had dozens.
     assert len(world.notes()) <= 2
+
+
+def test_the_monitor_takes_as_many_descriptors_as_it_may_and_nobody_else_does(world: World) -> None:
+    """Contract 6: it needs two for each process of the application; tasks have what the application has."""
+    application = world.application(start=False)
+    application.do(f"__import__('resource').setrlimit({resource.RLIMIT_NOFILE}, (64, 4096))")
+    application.do("autocron.start(DATABASE)")
+    assert application.do("until_ready(add(1, 2))") == 3
+    assert resource.prlimit(world.monitor().pid, resource.RLIMIT_NOFILE) == (4096, 4096)
+    assert resource.prlimit(world.worker().pid, resource.RLIMIT_NOFILE) == (64, 4096)
+
+
+def test_more_processes_than_the_monitor_has_descriptors_for(world: World) -> None:
+    """Contract 6: who cannot be linked waits; for everybody else nothing changes."""
+    application, other = world.application(start=False), world.application(start=False)
+    application.do(f"__import__('resource').setrlimit({resource.RLIMIT_NOFILE}, (64, 64))")
+    application.do("autocron.start(DATABASE)")
+    world.worker()
+    other.do("from autocron.system import links; held = [links.connect(DATABASE) for _ in range(60)]")
+    eventually(lambda: "no further process can be linked" in world.stderr())
+    world.worker().kill()
+    assert application.do("until_ready(add(1, 2))") == 3
+    other.do("[each.close() for each in held]")
+    other.do("autocron.start(DATABASE)")
+    assert other.do("until_ready(add(3, 4))") == 7
+    assert world.stderr().count("no further process can be linked") == 1
 
 
 def test_much_at_once_in_both_directions(world: World) -> None:

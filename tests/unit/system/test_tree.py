@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -60,3 +64,68 @@ def test_the_boot_is_told(proc: Path) -> None:
     (proc / "sys/kernel/random").mkdir(parents=True)
     (proc / "sys/kernel/random/boot_id").write_text("abc-def\n")
     assert tree.boot_id() == "abc-def"
+
+
+def test_who_descends_from_a_process_is_found_in_whatever_session(proc: Path) -> None:
+    """design 2: what a task has started belongs to the monitor's tree, in a session of its own too."""
+    add(proc, 10)
+    add(proc, 20, parent=10, session=10)
+    add(proc, 30, parent=20, session=30)
+    add(proc, 40, parent=1)
+    assert tree.descends(30, 10)
+    assert tree.descends(20, 10)
+    assert not tree.descends(40, 10)
+    assert not tree.descends(10, 30)
+    assert not tree.descends(99, 10)
+    assert not tree.descends(0, 10)
+
+
+def test_a_parent_that_ends_in_the_middle_of_the_look_hides_no_descendant(
+    proc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """design 7: the reaper of orphans is the next subreaper above, here the monitor."""
+    add(proc, 10)
+    add(proc, 30, parent=20, session=30)
+    look = tree.process
+
+    def dying(pid: int) -> Process | None:
+        if pid == 20:  # it has ended after its child was looked at
+            shutil.rmtree(proc / "30")
+            add(proc, 30, parent=10, session=30)
+        return look(pid)
+
+    monkeypatch.setattr(tree, "process", dying)
+    assert tree.descends(30, 10)
+
+
+def test_what_may_not_be_killed_is_not_waited_for(
+    proc: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """design 1.4: nothing outlives the application; but what has become another user's must not keep the lock."""
+    own = os.getpid()
+    killed, reaped = [], []
+
+    def kill(pid: int, number: int) -> None:
+        assert number == signal.SIGKILL
+        if pid == 20:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        killed.append(pid)
+
+    def waitpid(pid: int, options: int) -> tuple[int, int]:
+        assert pid in killed, "it would be waited for until it ends by itself"
+        reaped.append(pid)
+        shutil.rmtree(proc / str(pid))
+        if pid == 30:  # what it leaves behind comes to us
+            shutil.rmtree(proc / "31")
+            add(proc, 31, parent=own, session=30)
+        return pid, 9
+
+    monkeypatch.setattr(os, "kill", kill)
+    monkeypatch.setattr(os, "waitpid", waitpid)
+    add(proc, own, session=own)
+    for pid, parent, state in ((10, own, "S"), (20, own, "S"), (30, own, "Z"), (31, 30, "S"), (40, 1, "S")):
+        add(proc, pid, state=state, parent=parent, session=pid)
+    add(proc, 21, state="Z", parent=20, session=own)  # only its parent can bury it
+    tree.end_descendants()
+    assert sorted(reaped) == [10, 30, 31]
+    assert caplog.text.count("process 20, which a task has left, belongs to another user") == 1
