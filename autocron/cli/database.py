@@ -117,6 +117,8 @@ class Database:
         while (now := clock.monotonic()) < until:
             for event in self.interface.spawner.wait([link], clock.time() + until - now):
                 if isinstance(event, Message):
+                    if event.body[0] == messages.REFUSED:
+                        raise StoreError(*event.body[1:])
                     if event.body[0] in (messages.REPLY, messages.FAILED) and event.body[1] == number:
                         return event.body
                 elif isinstance(event, Closed):

@@ -240,6 +240,7 @@ def _remedy(case: Case, trouble: StoreError) -> str:
         others = ", ".join(f"{pid} ({name})" for pid, name in _users_of(case.path)) or "unknown"
         return f"end the other program's transaction; the file is open in: {others}"
     for words, remedy in (
+        ("speaks protocol", "restart the application as a whole, and use the command of its environment"),
         ("not a SQLite", "give autocron a file of its own; if this was its database, restore a backup"),
         ("damaged", "restore a backup, or save what can be read: sqlite3 FILE .recover | sqlite3 saved.db"),
         ("newer", "pip install --upgrade autocron"),

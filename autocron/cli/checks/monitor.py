@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from ... import __version__, messages
+from ... import __version__
 from ...errors import AutocronError, StoreError
 from ...system import address as addresses
 from ...system import tree
@@ -72,6 +72,8 @@ def link(case: Case) -> Iterator[Finding]:
         if case.has_monitor:
             yield Finding("link", PROBLEM, str(error), "see `lock`; if nothing else helps: end the application")
         return
+    if case.has_monitor and not case.is_usable:
+        return  # what it says is a finding about the file
     if case.has_monitor:
         yield Finding("link", OK, f"the monitor answers, in {took_ms:.1f} ms")
     elif holder_of(addresses.directory_of(str(case.path)) / "lock") is not None:
@@ -89,15 +91,7 @@ def same_versions(case: Case) -> Iterator[Finding]:
     """Whether monitor, applications and this command belong together."""
     if not case.has_monitor or not case.is_usable:
         return
-    version, protocol = case.overview["version"], case.overview["protocol"]
-    if protocol != messages.PROTOCOL:
-        yield Finding(
-            "versions",
-            PROBLEM,
-            f"the monitor is autocron {version} (protocol {protocol}), this is {__version__} ({messages.PROTOCOL})",
-            "restart the application as a whole, and use the command of its environment",
-        )
-    elif version != __version__:
+    if (version := case.overview["version"]) != __version__:
         yield Finding("versions", NOTE, f"the monitor is autocron {version}", "use the command of its environment")
     applications = case.overview["applications"]
     directories = list(dict.fromkeys(each.get("directory", "") for each in applications))  # the newest comes last

@@ -15,6 +15,7 @@ import pytest
 from command_line import Application, document, info_when, is_idle, run
 from processes import eventually
 
+from autocron import messages
 from autocron.cli.checks import files
 from autocron.job import Job, Outcome, Status
 from autocron.stores import open_store
@@ -86,6 +87,20 @@ def test_a_stopped_worker(database: Path, start: Start) -> None:
         assert (code, found["workers"]["remedy"]) == (1, f"kill -CONT {worker['pid']}")
     finally:
         os.kill(worker["pid"], signal.SIGCONT)
+
+
+def test_a_monitor_of_another_version(database: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """command line: it refuses, and says why at once, whatever is asked."""
+    start()
+    monkeypatch.setattr(messages, "PROTOCOL", messages.PROTOCOL + 1)
+    code, found = examine(database)
+    assert (code, found["file"]["state"]) == (1, "problem")
+    assert "its monitor speaks protocol" in found["file"]["found"]
+    assert "use the command of its environment" in found["file"]["remedy"]
+    assert "link" not in found
+    result = run("info", database)
+    assert result.exit_code == 1
+    assert "its monitor speaks protocol" in result.output
 
 
 def test_a_monitor_that_cannot_be_reached(database: Path, start: Start) -> None:
