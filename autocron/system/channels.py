@@ -2,6 +2,9 @@
 
 `marshal` builds only plain values, so bytes from a peer cannot run code here, and it is the fastest codec there is.
 Format 2 is the same in all versions of Python 3.
+
+An application's signal handler may raise behind any call. What a socket has taken or given must be noted by then, or
+the rest of the stream is garbage. So both are one call: of `any`, under which no line of Python runs.
 """
 
 from __future__ import annotations
@@ -96,7 +99,8 @@ class SocketChannel:
         self._is_flushing = True
         try:
             while self._outgoing:
-                del self._outgoing[: self._socket.send(self._outgoing)]
+                # In one call, del self._outgoing[:send(self._outgoing)]: see above.
+                any(map(self._outgoing.__delitem__, map(slice, map(self._socket.send, (self._outgoing,)))))
         except BlockingIOError:
             return
         except OSError:  # the peer is gone: `wait` tells
@@ -112,17 +116,19 @@ class SocketChannel:
             self.flush()
         ended = bool(mask & select.POLLNVAL) or not self.is_ours()
         while not ended and mask & (select.POLLIN | select.POLLHUP | select.POLLERR):
+            before = len(self._incoming)
             try:
-                data = self._socket.recv(CHUNK)
+                any(map(self._incoming.extend, map(self._socket.recv, (CHUNK,))))
             except BlockingIOError:
                 break
             except OSError:
-                data = b""
-            if not data:
                 ended = True
                 break
-            self._incoming += data
-            if not rest and not mask & select.POLLHUP and len(data) < CHUNK:
+            heard = len(self._incoming) - before
+            if not heard:
+                ended = True
+                break
+            if not rest and not mask & select.POLLHUP and heard < CHUNK:
                 break
             if not rest and len(self._incoming) > 16 * CHUNK and self._whole_frame():
                 break  # others want to be heard too

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dis
 import marshal
 import os
 import select
 import socket
+import sys
 import threading
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -171,6 +174,65 @@ def test_a_signal_handler_may_speak_in_the_middle_of_a_message(ends: Ends, patie
     ends.ours._socket = Interrupting(ends.ours, lambda: ends.ours.send(("from the handler",)))  # type: ignore[assignment]
     ends.ours.send(("from the application", 1))
     assert ends.hear() == [("from the application", 1), ("from the handler",)]
+
+
+class Alarm:
+    """A signal handler that raises: behind one of the calls that a function makes, which is where Python looks."""
+
+    def __init__(self, function: Any, number: int) -> None:
+        self.code = function.__code__
+        self.names = {each.offset: each.opname for each in dis.get_instructions(function)}
+        self.left = number  # of calls before it comes
+        self.previous = ""
+
+    def trace(self, frame: Any, event: str, argument: object) -> Any:
+        if frame.f_code is not self.code:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            previous, self.previous = self.previous, self.names.get(frame.f_lasti, "")
+            # A call that fails goes straight to who handles that.
+            if previous.startswith("CALL") and self.previous != "PUSH_EXC_INFO":
+                self.left -= 1
+                if self.left == -1:
+                    raise KeyboardInterrupt
+        return self.trace
+
+    def during(self, function: Any, *arguments: Any) -> bool:
+        """Whether it has come."""
+        tracer = sys.gettrace()
+        sys.settrace(self.trace)
+        try:
+            function(*arguments)
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(tracer)
+        assert sys.exc_info() == (None, None, None)
+        return False
+
+
+def test_a_signal_handler_that_breaks_off_a_message(ends: Ends) -> None:
+    """contract 6: applications raise in signal handlers: what was sent in part is sent on, not again."""
+    for number in count():
+        comes = Alarm(SocketChannel._flush, number).during(ends.ours.send, ("long", b"x" * 500_000))
+        ends.ours.send(("after",))
+        assert ends.hear() == [("long", b"x" * 500_000), ("after",)]
+        if not comes:
+            break
+    assert number > 2
+
+
+def test_a_signal_handler_that_breaks_off_a_hearing(ends: Ends) -> None:
+    """contract 6: as above: no part of a message is missing, or all of it."""
+    for number in count():
+        ends.ours.send(("long", b"x" * 100_000))
+        comes = Alarm(SocketChannel.receive, number).during(list, ends.theirs.receive(select.POLLIN))
+        ends.ours.send(("after",))
+        assert ends.hear() in ([("long", b"x" * 100_000), ("after",)], [("after",)])
+        if not comes:
+            break
+    assert number > 5
 
 
 def test_many_threads_may_speak_at_once(ends: Ends) -> None:
