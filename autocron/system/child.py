@@ -72,17 +72,17 @@ def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> No
     from ..registrar import Registrar  # noqa: PLC0415
     from ..worker import Worker  # noqa: PLC0415
     from . import real_interface  # noqa: PLC0415
-    from .code import ApplicationCode  # noqa: PLC0415
+    from .code import WORKER, ApplicationCode  # noqa: PLC0415
     from .processes import WorkerProcesses  # noqa: PLC0415
     from .threads import BackgroundThread  # noqa: PLC0415
 
-    name_process("autocron-worker")
+    name_process(WORKER)
     spawner = WorkerProcesses(address, slot)
     interface = real_interface(spawner)
     channel = SocketChannel(sock, monitor, patient=True)
     spec, pickle_allowed, already = _await_spec(spawner, channel)
     set_up_logging(spec["log_level"])
-    code = ApplicationCode(started)
+    code = ApplicationCode(started, name_process)
     code.prepare(spec)
     interrupter = _Interrupter()
     worker = Worker(

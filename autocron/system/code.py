@@ -22,6 +22,8 @@ from .versions import Versions
 logger = logging.getLogger("autocron.worker")
 
 SLOW_S: Final = 10.0  # to import an application; a server that is started by it never ends
+WORKER: Final = "autocron-worker"  # the names of its process
+LOADING: Final = "autocron-load"
 MAIN: Final = "__mp_main__"  # not "__main__": what is guarded by that name must not run in a worker
 LOADERS = {".pyc": importlib.machinery.SourcelessFileLoader}  # else it is source, whatever the script is called
 
@@ -29,8 +31,9 @@ LOADERS = {".pyc": importlib.machinery.SourcelessFileLoader}  # else it is sourc
 class ApplicationCode:
     """See `autocron.worker.Code`."""
 
-    def __init__(self, started: float) -> None:
+    def __init__(self, started: float, name_process: Callable[[str], None] = lambda name: None) -> None:
         self._versions = Versions(started)
+        self._name_process = name_process
         self._mains: set[str] = set()
         self._django = ""  # settings module of a project that is not set up yet
 
@@ -57,7 +60,7 @@ class ApplicationCode:
             self.load_main(module)
         elif module not in sys.modules:
             importlib.invalidate_caches()  # it may have been written since we looked
-            with _loading(module):
+            with self._loading(module):
                 importlib.import_module(module)
         function = registry.tasks.get(address) or self._under_another_name(module, address.rpartition(":")[2])
         if function is None:
@@ -74,7 +77,7 @@ class ApplicationCode:
         previous = sys.modules["__main__"]
         sys.modules["__main__"] = sys.modules[MAIN] = main
         try:
-            with _loading(path):
+            with self._loading(path):
                 if os.path.isdir(path) or path.endswith((".pyz", ".zip")):
                     main.__dict__.update(runpy.run_path(path, run_name=MAIN))
                     sys.modules["__main__"] = sys.modules[MAIN] = main
@@ -90,6 +93,22 @@ class ApplicationCode:
             del sys.modules[MAIN]
             raise
 
+    @contextmanager
+    def _loading(self, name: str) -> Iterator[None]:
+        """What a module calls while it is imported was called in the application too, when it imported it."""
+        registry.loading = name
+        self._name_process(LOADING)
+        slow = threading.Timer(SLOW_S, _complain, (name,))
+        slow.daemon = True
+        slow.start()
+        try:
+            yield
+        finally:
+            registry.loading = ""
+            self._name_process(WORKER)
+            slow.cancel()
+            slow.join()
+
     def is_stale(self) -> bool:
         return self._versions.have_changed()
 
@@ -100,21 +119,6 @@ class ApplicationCode:
             found = getattr(found, part, None)
         wrapped = getattr(found, "__wrapped__", None)
         return next((each for each in registry.tasks.values() if each is found or each is wrapped), None)
-
-
-@contextmanager
-def _loading(name: str) -> Iterator[None]:
-    """What a module calls while it is imported was called in the application too, when it imported it."""
-    registry.loading = name
-    slow = threading.Timer(SLOW_S, _complain, (name,))
-    slow.daemon = True
-    slow.start()
-    try:
-        yield
-    finally:
-        registry.loading = ""
-        slow.cancel()
-        slow.join()
 
 
 def _complain(name: str) -> None:

@@ -11,6 +11,8 @@ from ... import __version__
 from ...errors import AutocronError, StoreError
 from ...system import address as addresses
 from ...system import tree
+from ...system.code import LOADING
+from ...worker import GUARD
 from ..database import Database
 from ..output import seconds
 from . import NOTE, OK, PROBLEM, Case, Finding
@@ -133,5 +135,23 @@ def workers(case: Case) -> Iterator[Finding]:
         pids = " ".join(map(str, stopped))
         yield Finding("workers", PROBLEM, f"stopped: {pids}; the job in the hands of one waits", f"kill -CONT {pids}")
         return
+    loading = [each for each in ready if each["running"] and each["since_s"] >= STARTING_S and _loads(each["pid"])]
+    for each in loading:
+        yield Finding(
+            "workers",
+            PROBLEM,
+            f"{each['pid']} is still loading the code of {each['task']} after {seconds(each['since_s'])}",
+            GUARD,
+        )
+    if loading:
+        return
     busy = [f"{each['task']} for {seconds(each['since_s'])}" for each in ready if each["running"]]
     yield Finding("workers", OK, f"{len(ready)} of {wanted}; {', '.join(busy) or 'idle'}")
+
+
+def _loads(pid: int) -> bool:
+    """Whether this worker says that it loads code: by its name, for it can say nothing else meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() == LOADING
+    except OSError:
+        return False

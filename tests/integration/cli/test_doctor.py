@@ -16,8 +16,9 @@ from command_line import Application, document, info_when, is_idle, run
 from processes import eventually
 
 from autocron import messages
-from autocron.cli.checks import files
+from autocron.cli.checks import files, monitor
 from autocron.job import Job, Outcome, Status
+from autocron.payload import encode_call
 from autocron.stores import open_store
 from autocron.system import tree
 
@@ -87,6 +88,28 @@ def test_a_stopped_worker(database: Path, start: Start) -> None:
         assert (code, found["workers"]["remedy"]) == (1, f"kill -CONT {worker['pid']}")
     finally:
         os.kill(worker["pid"], signal.SIGCONT)
+
+
+def test_a_worker_that_does_not_come_to_an_end_with_loading(
+    database: Path, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """command line: a module that serves, instead of being imported, holds its worker; that is not called running."""
+    monkeypatch.setattr(monitor, "STARTING_S", 0.0)
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    (tmp_path / "serves.py").write_text(f"open({str(gate)!r}).read()")
+    store = open_store(str(database))
+    store.add([Job(b"a" * 16, "serves:task", encode_call((), {}), 0.0)], token=0)
+    store.close()
+    start()
+    finding = eventually(
+        lambda: (found := examine(database)[1]["workers"]) and "still loading" in found["found"] and found
+    )
+    assert finding["state"] == "problem"
+    assert "serves:task" in finding["found"]
+    assert "under `if __name__" in finding["remedy"]
+    gate.write_text("")
+    eventually(lambda: examine(database)[1]["workers"]["state"] == "ok")
 
 
 def test_a_monitor_of_another_version(database: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
