@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 import hypothesis
@@ -31,5 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "all_servers: run with --all-servers only")
+    # A shell without job control has what it starts in the background ignore Ctrl-C, and applications inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # Here and not where tests are collected: the processes of a parallel run must agree.
     os.environ.setdefault("AUTOCRON_CHAOS_TURN", str(int(time.time() // 86400)))
