@@ -52,7 +52,7 @@ def application(name: str, *args: object) -> Iterator[subprocess.Popen[str]]:
             command = ["-c", "import huey_app; huey_app.main()", *args]
         process = stack.enter_context(running(command, environment, stdout=subprocess.PIPE))
         yield process
-        belonging += pidfds(family(process)[1:])
+        belonging += pidfds(marked(f"BENCH_RUN={directory}".encode()))  # the process itself may have ended
 
 
 @contextlib.contextmanager
@@ -90,8 +90,13 @@ def wait_for_ends(fds: list[int]) -> None:
 def family(process: subprocess.Popen[str]) -> list[int]:
     """A process and all that belongs to it, by what they inherit: a monitor is nobody's child."""
     (marker,) = (each for each in environment_of(process.pid) if each.startswith(b"BENCH_RUN="))
-    others = (int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != process.pid)
-    return [process.pid, *(pid for pid in others if marker in environment_of(pid))]
+    return [process.pid, *(pid for pid in marked(marker) if pid != process.pid)]
+
+
+def marked(marker: bytes) -> list[int]:
+    """All processes that have inherited this."""
+    pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
+    return [pid for pid in pids if marker in environment_of(pid)]
 
 
 def environment_of(pid: int) -> list[bytes]:
