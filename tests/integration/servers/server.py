@@ -25,7 +25,7 @@ from autocron.system.tree import PROC, process
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SLEEP = "time.sleep(1)"  # what the examples do for work
 PAUSE_S = 0.05  # between two looks at a page: the server has a life beside us
-RENAMED = re.compile(r"there is no task [\w.]+:(tidy_up|clear_up)\b")  # the cron entries of the examples
+RENAMED = re.compile(r"there is no task \S+:(tidy_up|clear_up)\b")  # the cron entries of the examples
 WORKERS = 2  # as many as the examples want
 
 
