@@ -62,6 +62,12 @@ class Site:
         written.write_text(text)
         written.replace(self.tasks)
 
+    def listen(self, port: int) -> None:
+        """Have a program listen there that has a port of its own: tests run side by side."""
+        text = re.sub(r"app\.run\(.*\)", f"app.run(debug=True, port={port})", self.tasks.read_text())
+        assert str(port) in text
+        self.tasks.write_text(text)
+
     def entries(self) -> list[str]:
         """The names of the cron entries that hold."""
         with Database(real_interface(), str(self.database)) as database:
@@ -103,7 +109,9 @@ class Server:
     def __init__(self, site: Site, cell: Cell) -> None:
         self.world = site.world
         self.errors = self.world.directory / f"server-{len(self.world.applications)}"
-        self.port = free_port() if cell.port else 5000
+        self.port = free_port()
+        if not cell.port:
+            site.listen(self.port)
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
                 shlex.split(cell.line(self.port)),
