@@ -48,6 +48,9 @@ def run_monitor(sock: socket.socket, address: str, create: str = "", zones: str 
     use_zone_directories(zones.split(os.pathsep))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # Woken by an application that registers something, it does not take that one's processor.
+    with contextlib.suppress(OSError, AttributeError):
+        os.sched_setscheduler(0, os.SCHED_BATCH | os.SCHED_RESET_ON_FORK, os.sched_param(0))
     spawner = MonitorProcesses()
     monitor = Monitor(
         real_interface(spawner, create=bool(create)), address, peer_channel(sock), on_level=set_up_logging
