@@ -336,6 +336,7 @@ def test_each_child_has_ids_of_its_own(world: World, before: str) -> None:
     world.open("child")
     application.do(FORK)
     application.do(before)
+    # A millisecond between two calls keeps siblings in step: what tells their ids apart is not the time.
     application.do(
         "import time\nfrom autocron.engine import engine\n"
         "def many():\n"
