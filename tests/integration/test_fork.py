@@ -26,6 +26,26 @@ def fork(work):
 """
 
 
+# In C, while our thread sleeps: if it waited for the interpreter, nobody in the child would ever take its turn there,
+# and that is a lock of Python's own, which only `PyOS_AfterFork_Child` would make anew.
+FORK_IN_C = """
+import ctypes, linecache, os, sys, threading, time
+def sleeps(thread):
+    frame = sys._current_frames()[thread.ident]
+    return "poll.poll(" in linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+def fork_in_c(work):
+    while not all(sleeps(each) for each in threading.enumerate() if each.name == "autocron"):
+        time.sleep(0)
+    pid = ctypes.PyDLL(None).fork()
+    if pid == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return pid
+"""
+
+
 def test_fork_after_start(world: World) -> None:
     """Contract 6: a forked child registers and asks over a link of its own; parent and child go on."""
     application = world.application()
@@ -226,11 +246,8 @@ def test_a_fork_past_python(world: World) -> None:
     """Design 2: a C-level fork keeps a copy of the socket; the death of the process itself ends its link."""
     application = world.application()
     world.shut("child")
-    application.do("import ctypes, os, time")
-    child = application.do(
-        "(lambda pid: pid or (note('forked'), [time.sleep(3600) for _ in range(9)], os._exit(0)))"
-        "(ctypes.CDLL(None).fork())"
-    )
+    application.do(FORK_IN_C)
+    child = application.do("fork_in_c(lambda: (note('forked'), wait_at('child')))")
     world.hear("forked")
     assert application.do("until_ready(add(1, 2))") == 3
     application.signal(signal.SIGKILL)
@@ -242,16 +259,10 @@ def test_a_fork_past_python(world: World) -> None:
 def test_children_of_a_fork_past_python(world: World) -> None:
     """Contract 6: a server that forks in C (uWSGI) tells Python nothing; its children link for themselves even so."""
     application = world.application()
-    application.do("import ctypes, os")
-    application.do(
-        "def fork_in_c(work):\n"
-        "    pid = ctypes.PyDLL(None).fork()\n"
-        "    if not pid:\n"
-        "        try: note('child', until_ready(work()), len(autocron.get_results()) > 0)\n"
-        "        finally: os._exit(0)\n"
-    )
+    application.do(FORK_IN_C)
+    application.do("def work(number): note('child', until_ready(add(number, 1)), len(autocron.get_results()) > 0)")
     assert application.do("until_ready(add(0, 1))") == 1
-    application.do("[fork_in_c(lambda: add(number, 1)) for number in (1, 2, 3)] and None")
+    application.do("[fork_in_c(lambda: work(number)) for number in (1, 2, 3)] and None")
     assert {tuple(world.hear("child")) for _ in range(3)} == {("child", str(number), "True") for number in (2, 3, 4)}
     assert application.do("until_ready(add(4, 1))") == 5
     assert len(world.stored()) == 5
