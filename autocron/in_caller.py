@@ -35,6 +35,10 @@ class InCaller:
                 return condition()
         return True
 
+    def spares_caller(self) -> bool:
+        """There is nobody else."""
+        return False
+
     def _step_again(self, condition: Callable[[], bool], until: float | None) -> bool:
         return self._step(until)
 

@@ -123,6 +123,9 @@ class Background(Protocol):
     def wait_for(self, condition: Callable[[], bool], until: float | None = None) -> bool:
         """Let the role work until the condition holds (True) or monotonic `until` has passed (False)."""
 
+    def spares_caller(self) -> bool:
+        """Whether to leave it even what this caller could send at once, and a little sooner."""
+
     def stop(self) -> None:
         """End the stepping, without waiting for it."""
 

@@ -94,7 +94,7 @@ class Registrar:
             self._outbox.watched.add(job.id)
         lonely = self._outbox.is_empty()
         self._outbox.pending.append(job)
-        if lonely:
+        if lonely and not self.background.spares_caller():
             self._send_at_once()
         else:
             self.nudge()

@@ -99,6 +99,10 @@ class BackgroundThread:
             gate.acquire(timeout=timeout)
         return condition()
 
+    def spares_caller(self) -> bool:
+        asyncio = sys.modules.get("asyncio.events")
+        return asyncio is not None and asyncio._get_running_loop() is not None  # which everybody there waits for
+
     def stop(self) -> None:
         self._stopped = True
         self._open_gates()

@@ -107,6 +107,18 @@ def test_what_comes_together_goes_in_one_group_in_its_order(alone: Alone) -> Non
     assert alone.registrar.is_idle()
 
 
+def test_a_caller_who_must_not_be_held_up_sends_nothing(alone: Alone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contract 3: an event loop is not blocked: what comes alone is left to the background there too."""
+    alone.register(1)
+    assert [body[0] for body in alone.ends[-1].inbox] == [messages.REGISTER]
+    alone.answer(messages.REGISTERED, 1)
+    alone.sent()
+    monkeypatch.setattr(alone.registrar.background, "spares_caller", lambda: True)
+    alone.register(2)
+    assert not alone.ends[-1].inbox
+    assert alone.groups() == [(2, False, [2])]
+
+
 def test_a_group_is_bounded_in_jobs_and_in_bytes(alone: Alone) -> None:
     """design 2: what is on its way is bounded."""
     alone.register(*range(1, 2 * GROUP_JOBS + 2))

@@ -203,5 +203,8 @@ class Stepping:
                 break
         return condition()
 
+    def spares_caller(self) -> bool:
+        return False
+
     def stop(self) -> None:
         self._stopped = True
