@@ -37,6 +37,7 @@ ANSWER_S: Final = 30.0
 STORED_S: Final = 5.0  # a monitor that has not stored a job by then is passed over, for a caller who waits for that
 TRIES: Final = 6
 LINGER_S: Final = 0.001  # a stream of registrations is looked at so often, instead of waking the thread for each
+SETTLE_S: Final = 0.1  # a forked child may become a daemon: what is opened while it closes all is a stranger's soon
 CROWDED_S: Final = 0.05  # as long as the window is full; the monitor's next word comes sooner
 
 
@@ -70,7 +71,7 @@ class Registrar:
         self._outbox = Outbox()
         self._numbers = itertools.count(1)
         self._questions = Questions()
-        self._retry_at = 0.0
+        self._retry_at = 0.0 if link is not None else interface.clock.monotonic() + SETTLE_S
         self._lost_at = interface.clock.monotonic() if link is None else 0.0
         self._sent_at = 0.0
         self._linger_s = 0.0  # not 0: the next look comes that soon, whether the bell is rung or not
@@ -233,8 +234,8 @@ class Registrar:
 
     def _find_link(self) -> None:
         now = self.interface.clock.monotonic()
-        if now < self._retry_at or self._relink is None or self._leaving:
-            return
+        if self._relink is None or self._leaving or (now < self._retry_at and (self._failures or self.is_idle())):
+            return  # who has registered and met no failure has settled
         link = None
         try:
             link = self._relink()
@@ -250,7 +251,7 @@ class Registrar:
             self._retry_at = self.interface.clock.monotonic() + min(RETRY_S * 2 ** min(self._failures - 1, 5), 30.0)
             return
         with self.mutex:
-            if self.stopped:  # while we were looking
+            if self.stopped or self.link is not None:  # while we were looking; a thread that was deaf may look too
                 link.close()
                 return
             self.link = link

@@ -471,10 +471,10 @@ def test_a_forked_child_of_a_worker_links_for_itself(started: Small) -> None:
     worker.bind(started.world.interface(), "app.db", Registrar(started.world.interface(), "app.db", link=link), True)
     worker._after_fork()
     assert worker._registrar is not None
-    worker._registrar.step()
-    assert worker._registrar.link not in (None, link)
     assert link.closed
     worker.register(note.__wrapped__, f"{__name__}:note", ("from the child",), {})
+    worker._registrar.step()
+    assert worker._registrar.link not in (None, link)
     started.hear()
     assert len(started.jobs()) == 1
 

@@ -16,7 +16,7 @@ from autocron.errors import AutocronError, MonitorError, StoreBusy, StoreError, 
 from autocron.interface import Body
 from autocron.job import Job, Status
 from autocron.outbox import GROUP_BYTES, GROUP_JOBS
-from autocron.registrar import CROWDED_S, RETRY_S, WINDOW_JOBS, Registrar
+from autocron.registrar import CROWDED_S, RETRY_S, SETTLE_S, WINDOW_JOBS, Registrar
 from autocron.testing.world import MemoryChannel
 
 ran: list[int] = []
@@ -234,6 +234,41 @@ def test_a_monitor_that_cannot_be_had_is_tried_more_and_more_seldom(alone: Alone
     assert gaps[:3] == sorted(gaps[:3])
     assert gaps[-1] == 30.0
     assert len(tries) <= 9
+
+
+def test_a_new_process_links_when_it_has_settled_or_has_something_to_say(alone: Alone) -> None:
+    """Contract 6: a forked child may close all descriptors, and open others under their numbers, to become a daemon."""
+
+    def forked() -> Registrar:
+        return Registrar(alone.small.world.interface(), "app.db", link=None, relink=alone.connect)
+
+    idle = forked()
+    idle.step()
+    assert idle.link is None
+    alone.small.clock.advance(2 * SETTLE_S)
+    idle.step()
+    assert idle.link is not None
+    busy = forked()
+    busy.add(job_of(number=1))
+    busy.step()
+    assert busy.link is not None
+
+
+def test_of_two_links_that_are_found_at_once_one_is_kept(alone: Alone) -> None:
+    """A thread that was deaf wakes while its successor is looking too."""
+    registrar = Registrar(alone.small.world.interface(), "app.db", link=None)
+    first, second = alone.connect(), alone.connect()
+
+    def relink() -> MemoryChannel | None:
+        registrar.link = first
+        return second
+
+    registrar._relink = relink
+    alone.small.clock.advance(2 * SETTLE_S)
+    registrar.step()
+    assert registrar.link is first
+    assert second is not None
+    assert second.closed
 
 
 # -- no monitor within reach ---------------------------------------------------------------------------------
