@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import sys
 import tempfile
 import time
@@ -42,23 +43,32 @@ def computing(seconds: float) -> Callable[..., None]:
     return compute
 
 
-async def measure(call: Callable[..., object], calls: int, pause_s: float) -> list[float]:
-    """Seconds of each call; every tenth is followed by a burst of ten."""
+def waits() -> int:
+    """How often this thread has gone to sleep, for the interpreter or anything else."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+
+
+async def measure(call: Callable[..., object], calls: int, pause_s: float) -> list[tuple[float, bool]]:
+    """Seconds of each call, and whether it has waited; every tenth is followed by a burst of ten."""
     spent = []
     for number in range(calls):
         for _ in range(10 if number % 10 == 0 else 1):
-            begun = time.perf_counter()
+            before, begun = waits(), time.perf_counter()
             call(number, "some text", {"a": 1, "b": 2})
-            spent.append(time.perf_counter() - begun)
+            seconds = time.perf_counter() - begun
+            spent.append((seconds, waits() > before))
         await asyncio.sleep(pause_s)
     return sorted(spent)
 
 
-def show(name: str, spent: list[float]) -> None:
+def show(name: str, spent: list[tuple[float, bool]]) -> None:
     """One line."""
-    points = " ".join(f"p{share:g} {spent[int(len(spent) * share / 100)] * 1000:7.3f}" for share in (50, 99, 99.9))
-    over = sum(each > 0.001 for each in spent)
-    print(f"{name:12} {len(spent):6} calls   {points}   max {spent[-1] * 1000:7.3f} ms   over 1 ms: {over}")
+    points = " ".join(f"p{share:g} {spent[int(len(spent) * share / 100)][0] * 1000:7.3f}" for share in (50, 99, 99.9))
+    over = [has_waited for seconds, has_waited in spent if seconds > 0.001]
+    print(
+        f"{name:12} {len(spent):6} calls   {points}   max {spent[-1][0] * 1000:7.3f} ms   "
+        f"over 1 ms: {len(over)}, of which waited: {sum(over)}"
+    )
 
 
 def main() -> None:
@@ -72,7 +82,7 @@ def main() -> None:
         show("nothing", asyncio.run(measure(nothing, calls, pause_s)))
         show("registering", spent := asyncio.run(measure(job, calls, pause_s)))
         autocron.stop()
-        show("computing", asyncio.run(measure(computing(spent[len(spent) // 2]), calls, pause_s)))
+        show("computing", asyncio.run(measure(computing(spent[len(spent) // 2][0]), calls, pause_s)))
 
 
 if __name__ == "__main__":

@@ -45,30 +45,40 @@ class PipeBell:
         return [identity(reader), identity(writer)] == identities
 
     def ring(self) -> None:
-        # Who does not sleep looks before the next sleep, or within a moment: repeated ringing costs nothing.
-        if self._rung and self.attended_by is None:
-            return
-        if not self.is_ours():
+        if self.attended_by is not None and not self.is_ours():
             with contextlib.suppress(OSError):  # no descriptor is left: the next one who rings tries again
-                self._renew(self.on_deaf if self.attended_by is not None else None)
+                self._renew(self.on_deaf)
         elif self._rung:
             return
         try:
             self._rung = True
-            if self.is_ours():
-                with contextlib.suppress(OSError):
-                    os.write(self._ends[1], b"!")
-        except BaseException:  # a signal handler's: without a byte, a bell that believes it is rung is dumb for ever
+            if self.attended_by is not None:  # only now: who is awake looks at the flag between this and the next sleep
+                self._wake()
+        except BaseException:  # a signal handler's: a bell that believes it is rung, without a byte, is dumb for ever
             self._rung = False
+            self._wake()
             raise
 
-    def receive(self, mask: int) -> Iterator[Event]:
+    def _wake(self) -> None:
+        if self.is_ours():
+            with contextlib.suppress(OSError):
+                os.write(self._ends[1], b"!")
+
+    def is_rung(self) -> bool:
+        """Whether it was rung since it was answered."""
+        return self._rung
+
+    def answer(self) -> None:
+        """It is heard. What it announces is to be looked at from now on."""
         if self.is_ours():
             with contextlib.suppress(OSError):
                 os.read(self._ends[0], 64)
         # Cleared after the byte is read and before what it announces is looked at: the other order would lose a
         # ring that comes between, whose byte is read and whose flag keeps all later ones silent.
         self._rung = False
+
+    def receive(self, mask: int) -> Iterator[Event]:
+        self.answer()
         return iter(())
 
     def disowned(self) -> Iterator[Event]:
@@ -103,14 +113,17 @@ class PipeBell:
 
 
 @contextlib.contextmanager
-def attending(sources: Sequence[Source]) -> Iterator[None]:
-    """While somebody waits for these."""
+def attending(sources: Sequence[Source]) -> Iterator[bool]:
+    """While somebody waits for these. True: one was rung already, perhaps without a byte, so there must be no sleep."""
     bells = [each for each in sources if isinstance(each, PipeBell)]
     me = object()
     for each in bells:
         each.attended_by = me
+    rung = [each for each in bells if each.is_rung()]  # only now: from here on, who rings writes
     try:
-        yield
+        yield bool(rung)
+        for each in rung:
+            each.answer()
     finally:
         for each in bells:
             if each.attended_by is me:  # and not a successor

@@ -138,10 +138,10 @@ class Processes:
             close()
 
     def wait(self, sources: Sequence[Source], until: float | None) -> list[Event]:
-        with attending(sources):
+        with attending(sources) as rung:
             events = renew(cast("Sequence[Ownable]", sources))
             if events is None:
-                events = wait(cast("Sequence[Pollable]", sources), until)
+                events = wait(cast("Sequence[Pollable]", sources), 0.0 if rung else until)
         for event in events:
             if isinstance(event, Closed):
                 self._mourn(cast("SocketChannel", event.channel))
@@ -424,4 +424,6 @@ class WorkerProcesses(Processes):
         self.begin = self._slot.begin  # type: ignore[method-assign]
 
     def wait(self, sources: Sequence[Source], until: float | None) -> list[Event]:
-        return wait([cast("Pollable", self._signals), *cast("Sequence[Pollable]", sources)], until)
+        with attending(sources) as rung:
+            everything = [cast("Pollable", self._signals), *cast("Sequence[Pollable]", sources)]
+            return wait(everything, 0.0 if rung else until)

@@ -31,15 +31,41 @@ def is_readable(bell: PipeBell) -> bool:
 def test_a_bell_that_is_rung_is_heard_once() -> None:
     """design 3: makes the current or the next wait return; cheap when repeated."""
     bell = PipeBell()
-    assert not is_readable(bell)
-    for _ in range(100_000):  # a pipe holds 65,536 bytes
+    with bells.attending([bell]) as rung:
+        assert not rung
+        for _ in range(100_000):  # a pipe holds 65,536 bytes
+            bell.ring()
+        assert is_readable(bell)
+        assert list(bell.receive(select.POLLIN)) == []
+        assert not is_readable(bell)
         bell.ring()
-    assert is_readable(bell)
-    assert list(bell.receive(select.POLLIN)) == []
-    assert not is_readable(bell)
-    bell.ring()
-    assert is_readable(bell)
+        assert is_readable(bell)
     bell.close()
+    bell.close()
+
+
+def test_who_is_awake_is_told_without_a_byte_and_does_not_sleep() -> None:
+    """contract 3: a call holds up nobody: a system call lets go of the interpreter, which others then take."""
+    bell = PipeBell()
+    bell.ring()
+    assert not is_readable(bell)
+    with bells.attending([bell]) as rung:
+        assert rung
+    with bells.attending([bell]) as rung:
+        assert not rung
+    bell.ring()
+    Processes().wait([bell], None)  # returns
+    assert not bell.is_rung()
+    bell.close()
+
+
+def test_what_rings_is_not_forgotten_when_the_waiting_is_broken_off() -> None:
+    """contract 6: an exception of a handler, while somebody waits, leaves to the next one what is not looked at yet."""
+    bell = PipeBell()
+    bell.ring()
+    with suppress(KeyboardInterrupt), bells.attending([bell]):
+        raise KeyboardInterrupt
+    assert bell.is_rung()
     bell.close()
 
 
@@ -51,8 +77,9 @@ def test_a_bell_whose_pipe_was_taken_away_gets_another_one() -> None:
     assert not bell.is_ours()
     list(bell.disowned())
     assert bell.is_ours()
-    bell.ring()
-    assert is_readable(bell)
+    with bells.attending([bell]):
+        bell.ring()
+        assert is_readable(bell)
     bell.close()
 
 
@@ -69,11 +96,12 @@ def test_who_rings_when_no_descriptor_is_left_is_not_hurt(monkeypatch: pytest.Mo
     bell = PipeBell()
     for fd in bell._ends[:2]:
         os.close(fd)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "pipe2", _refuse)
+    with bells.attending([bell]):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pipe2", _refuse)
+            bell.ring()
         bell.ring()
-    bell.ring()
-    assert is_readable(bell)
+        assert is_readable(bell)
     bell.close()
 
 
@@ -95,13 +123,14 @@ def test_a_ring_that_a_signal_handler_breaks_off(moment: str, monkeypatch: pytes
                 raise KeyboardInterrupt
             return really(*arguments)
 
-        with monkeypatch.context() as patch:
-            patch.setattr(os, name, interrupted)
-            with suppress(KeyboardInterrupt):
-                bell.ring()
-        bell.ring()
-        assert is_readable(bell)
-        list(bell.receive(select.POLLIN))
+        with bells.attending([bell]):
+            with monkeypatch.context() as patch:
+                patch.setattr(os, name, interrupted)
+                with suppress(KeyboardInterrupt):
+                    bell.ring()
+            bell.ring()
+            assert is_readable(bell)
+            list(bell.receive(select.POLLIN))
     bell.close()
 
 
