@@ -251,9 +251,11 @@ class Registrar:
             self._retry_at = self.interface.clock.monotonic() + min(RETRY_S * 2 ** min(self._failures - 1, 5), 30.0)
             return
         with self.mutex:
-            if self.stopped or self.link is not None:  # while we were looking; a thread that was deaf may look too
+            if self.stopped:  # while we were looking
                 link.close()
                 return
+            while self.link is not None:  # a signal handler was faster; the monitor keeps the newest of one process
+                self._lose_link(self.link)
             self.link = link
         self._announced = -1
         self._failures = 0

@@ -22,16 +22,17 @@ class PipeBell:
     """See `autocron.interface.Bell`."""
 
     def __init__(self) -> None:
-        self.attended_by: object = None  # who sleeps in poll until it is rung, or is about to
+        self.sleepers: set[object] = set()  # who sleep in poll until it is rung, or are about to
         self.on_deaf: Callable[[], None] = lambda: None  # whoever that was cannot hear it any more
-        self._rung = False
+        self._ring: object = None  # the newest one that is not answered
+        self._written: object = None  # the newest one of which a byte tells
         self._opening = threading.Lock()
         self._open()
 
     def _open(self) -> None:
         reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._ends = reader, writer, identity(reader), identity(writer)  # in one step, for other threads
-        self._rung = False
+        self._ring = None
 
     def fileno(self) -> int:
         return self._ends[0]
@@ -45,17 +46,18 @@ class PipeBell:
         return [identity(reader), identity(writer)] == identities
 
     def ring(self) -> None:
-        if self.attended_by is not None and not self.is_ours():
+        if self.sleepers and not self.is_ours():
             with contextlib.suppress(OSError):  # no descriptor is left: the next one who rings tries again
                 self._renew(self.on_deaf)
-        elif self._rung:
+        elif self.is_rung() and (self._written is self._ring or not self.sleepers):
             return
+        # A signal handler may come between any two steps, and ring, and wait for what that brings about; or raise.
         try:
-            self._rung = True
-            if self.attended_by is not None:  # only now: who is awake looks at the flag between this and the next sleep
+            this = self._ring = object()
+            if self.sleepers:  # only now: who is awake looks between this and the next sleep
                 self._wake()
-        except BaseException:  # a signal handler's: a bell that believes it is rung, without a byte, is dumb for ever
-            self._rung = False
+                self._written = this
+        except BaseException:
             self._wake()
             raise
 
@@ -66,7 +68,7 @@ class PipeBell:
 
     def is_rung(self) -> bool:
         """Whether it was rung since it was answered."""
-        return self._rung
+        return self._ring is not None
 
     def answer(self) -> None:
         """It is heard. What it announces is to be looked at from now on."""
@@ -74,8 +76,8 @@ class PipeBell:
             with contextlib.suppress(OSError):
                 os.read(self._ends[0], 64)
         # Cleared after the byte is read and before what it announces is looked at: the other order would lose a
-        # ring that comes between, whose byte is read and whose flag keeps all later ones silent.
-        self._rung = False
+        # ring that comes between, whose byte is read and which keeps all later ones silent.
+        self._ring = None
 
     def receive(self, mask: int) -> Iterator[Event]:
         self.answer()
@@ -116,15 +118,14 @@ class PipeBell:
 def attending(sources: Sequence[Source]) -> Iterator[bool]:
     """While somebody waits for these. True: one was rung already, perhaps without a byte, so there must be no sleep."""
     bells = [each for each in sources if isinstance(each, PipeBell)]
-    me = object()
-    for each in bells:
-        each.attended_by = me
-    rung = [each for each in bells if each.is_rung()]  # only now: from here on, who rings writes
+    me = object()  # a signal handler may come in the middle of this, and wait for the same bell
     try:
+        for each in bells:
+            each.sleepers.add(me)
+        rung = [each for each in bells if each.is_rung()]  # only now: from here on, who rings writes
         yield bool(rung)
         for each in rung:
             each.answer()
     finally:
         for each in bells:
-            if each.attended_by is me:  # and not a successor
-                each.attended_by = None
+            each.sleepers.discard(me)

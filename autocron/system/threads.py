@@ -42,7 +42,7 @@ class BackgroundThread:
         self._generation = 0
         self._thread = 0
         if isinstance(bell, PipeBell):
-            bell.on_deaf = self._go_on_in_another
+            bell.on_deaf = lambda: self._go_on_in_another(bell)
         self._start()
 
     def _start(self) -> None:
@@ -53,9 +53,10 @@ class BackgroundThread:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
-    def _go_on_in_another(self) -> None:
+    def _go_on_in_another(self, bell: PipeBell) -> None:
         """The thread sleeps where nothing reaches it. If it is ever woken there, it ends."""
         self._generation += 1
+        bell.sleepers.clear()
         try:
             self._start()
         except RuntimeError:  # the host is ending: whoever waits does without

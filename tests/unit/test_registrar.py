@@ -254,21 +254,23 @@ def test_a_new_process_links_when_it_has_settled_or_has_something_to_say(alone: 
     assert busy.link is not None
 
 
-def test_of_two_links_that_are_found_at_once_one_is_kept(alone: Alone) -> None:
-    """A thread that was deaf wakes while its successor is looking too."""
+def test_of_two_links_that_are_found_at_once_the_newest_is_kept_and_told_everything(alone: Alone) -> None:
+    """A signal handler that comes while this process looks for its monitor looks too; the monitor drops older links."""
     registrar = Registrar(alone.small.world.interface(), "app.db", link=None)
     first, second = alone.connect(), alone.connect()
+    assert first is not None
 
     def relink() -> MemoryChannel | None:
         registrar.link = first
+        registrar.add(job_of(number=1))
         return second
 
     registrar._relink = relink
     alone.small.clock.advance(2 * SETTLE_S)
     registrar.step()
-    assert registrar.link is first
-    assert second is not None
-    assert second.closed
+    assert registrar.link is second
+    assert first.closed
+    assert [body[2] for body in alone.ends[-1].inbox if body[0] == messages.REGISTER] == [True]
 
 
 # -- no monitor within reach ---------------------------------------------------------------------------------

@@ -100,8 +100,11 @@ def test_who_rings_when_no_descriptor_is_left_is_not_hurt(monkeypatch: pytest.Mo
         with monkeypatch.context() as patch:
             patch.setattr(os, "pipe2", _refuse)
             bell.ring()
+        assert not bell.is_ours()
         bell.ring()
-        assert is_readable(bell)
+        assert bell.is_ours()
+    with bells.attending([bell]) as rung:
+        assert rung
     bell.close()
 
 
@@ -131,6 +134,73 @@ def test_a_ring_that_a_signal_handler_breaks_off(moment: str, monkeypatch: pytes
             bell.ring()
             assert is_readable(bell)
             list(bell.receive(select.POLLIN))
+    bell.close()
+
+
+@pytest.mark.parametrize("moment", ["os.write", "os.fstat"])
+def test_a_signal_handler_that_rings_in_the_middle_of_a_ring_may_wait(
+    moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """contract 6: what it waits for comes, though the ring that it has interrupted goes on only afterwards."""
+    bell = PipeBell()
+    name = moment.partition(".")[2]
+    really = getattr(os, name)
+    for number in range(6):
+        calls = iter(range(number))
+        heard: list[bool] = []
+
+        def interrupted(*arguments: Any, calls: Iterator[int] = calls, heard: list[bool] = heard) -> Any:
+            if next(calls, None) is None and not heard:
+                heard.append(False)
+                bell.ring()
+                heard[0] = is_readable(bell)
+            return really(*arguments)
+
+        with bells.attending([bell]):
+            with monkeypatch.context() as patch:
+                patch.setattr(os, name, interrupted)
+                bell.ring()
+            assert heard in ([], [True])
+            list(bell.receive(select.POLLIN))
+    bell.close()
+
+
+def test_a_ring_that_ends_late_does_not_pass_for_a_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 6: between its byte and its end another thread may have rung, and been broken off by an exception."""
+    bell = PipeBell()
+    really = os.write
+
+    def late(fd: int, data: bytes) -> int:
+        written = really(fd, data)
+        monkeypatch.setattr(os, "write", really)
+        bell.answer()
+        monkeypatch.setattr(bell, "_wake", _interrupt)
+        with suppress(KeyboardInterrupt):
+            bell.ring()
+        monkeypatch.undo()
+        return written
+
+    with bells.attending([bell]):
+        monkeypatch.setattr(os, "write", late)
+        bell.ring()
+        assert not is_readable(bell)
+        bell.ring()
+        assert is_readable(bell)
+    bell.close()
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_signal_handler_may_wait_in_the_middle_of_a_wait() -> None:
+    """contract 6: whoever it has interrupted sleeps on, and is still woken."""
+    bell = PipeBell()
+    with bells.attending([bell]):
+        with bells.attending([bell]):
+            pass
+        bell.ring()
+        assert is_readable(bell)
     bell.close()
 
 
@@ -291,6 +361,7 @@ def test_who_was_left_behind_does_not_say_that_nobody_listens() -> None:
     with ExitStack() as successor:
         with bells.attending([bell]):
             successor.enter_context(bells.attending([bell]))
-        assert bell.attended_by is not None
-    assert bell.attended_by is None
+        bell.ring()
+        assert is_readable(bell)
+    assert not bell.sleepers
     bell.close()
