@@ -18,7 +18,7 @@ def of_this_test() -> list[str]:
 def uncommitted() -> list[str]:
     """What Django keeps for the commit of a transaction that a test never commits."""
     database = sys.modules.get("django.db")
-    if database is None:
+    if database is None or not sys.modules["django.conf"].settings.configured:
         return []
     waiting = sum(len(each.run_on_commit) for each in database.connections.all(initialized_only=True))
     if not waiting:

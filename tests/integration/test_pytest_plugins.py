@@ -178,6 +178,26 @@ def test_rolled_back(fake_engine):
     result.stdout.fnmatch_lines_random([f"E{said}", "*autocron call*", said[1:]])
 
 
+def test_django_without_settings_is_asked_nothing(pytester: pytest.Pytester) -> None:
+    """testing 2.5: a library may import django.db where there is no project: the claim fails with what it says."""
+    pytester.makepyfile(
+        """
+import autocron, django.db
+from autocron.testing import assert_enqueued
+
+@autocron.delay
+def welcome(): ...
+
+def test_one(fake_engine):
+    assert_enqueued(welcome)
+"""
+    )
+    result = run(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*AssertionError: assert_enqueued(welcome): no match among 0 pending jobs"])
+    result.stdout.no_fnmatch_line("*ImproperlyConfigured*")
+
+
 def test_a_live_server_registers_in_the_same_engine(pytester: pytest.Pytester) -> None:
     """testing 2.5: the engine is that of the process: enqueues from live_server's threads are seen."""
     django_project(

@@ -201,6 +201,7 @@ class Alarm:
     def during(self, function: Any, *arguments: Any) -> bool:
         """Whether it has come."""
         tracer = sys.gettrace()
+        sys._getframe().f_trace_opcodes = True  # Python 3.12 asks for opcodes only if a frame wanted them before
         sys.settrace(self.trace)
         try:
             function(*arguments)
