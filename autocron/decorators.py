@@ -7,17 +7,15 @@ takes the tasks only, and spares the imports: it may be the one that takes the p
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
-from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from .engine import current, refuse_unreachable
 from .errors import TaskError
 from .job import Entry
-from .registry import registry
+from .naming import address_of
+from .registry import layers_of, registry
 from .result import Result
 
 if TYPE_CHECKING:
@@ -233,42 +231,6 @@ def use_dialect(dialect: str) -> None:
     registry.dialect = dialect
 
 
-def address_of(function: Callable[..., Any]) -> str:
-    """How a worker finds this function: "package.module:name", or "/path/script.py:name" for the main script.
-
-    The module is the one whose top level decorates it: `later = delay(mailer.send)` is found by importing that.
-    """
-    module = _decorating_module() or function.__module__
-    if module in ("__main__", "__mp_main__"):
-        module = registry.loading or _main_module()
-    return f"{module}:{function.__qualname__}"
-
-
-def _decorating_module() -> str:
-    """The module whose top level is just decorating something; empty inside of functions and classes."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__") == __name__:
-        frame = frame.f_back
-    if frame is None or frame.f_code.co_name != "<module>":
-        return ""
-    return str(frame.f_globals.get("__name__", ""))
-
-
-def _main_module() -> str:
-    """The name under which the main program can be imported, its path, or "__main__" in an interactive session."""
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    file = getattr(main, "__file__", None)
-    if spec is not None and spec.name not in ("__main__", "__mp_main__"):
-        return str(spec.name)  # python -m package.module
-    if file is None or file.startswith("<"):  # python -c, python - and the prompt
-        return "__main__"
-    path = Path(file).absolute()
-    if spec is not None and path.name == "__main__.py":
-        path = path.parent  # a directory or a zip file as the program
-    return str(path)
-
-
 def _checked(function: Any, decorator: str) -> tuple[Callable[..., Any], str]:
     """The function itself, and its address."""
     if isinstance(function, Task):  # decorated before: the same task, called in another way
@@ -282,12 +244,19 @@ def _checked(function: Any, decorator: str) -> tuple[Callable[..., Any], str]:
         raise TypeError(f"@{decorator}: {function!r} is not a function; the arguments of {decorator} are keywords")
     if isinstance(function, type) or not hasattr(function, "__qualname__") or not hasattr(function, "__module__"):
         raise TaskError(f"@{decorator}: {function!r} has no name that a worker could find; decorate a function")
+    if any(isinstance(each, Task) for each in layers_of(function)):
+        raise TaskError(
+            f"@{decorator} {function.__qualname__}: its call would only register another one, because @delay is below "
+            "another decorator; put @delay above that"
+        )
     if not registry.loading and _is_generator(function):
         raise TaskError(
             f"@{decorator} {function.__qualname__}: a worker would call it and run nothing, because it is a generator; "
             "return a list, or call another task for each item"
         )
-    return function, address_of(function)
+    address, load = address_of(function)
+    registry.claim(address, function, load)
+    return function, address
 
 
 def _epoch(moment: datetime) -> float:

@@ -384,10 +384,10 @@ def _check_workers(workers: object) -> None:
 
 def refuse_unreachable(address: str, name: str) -> None:
     """TaskError, which calls it `name`, for a function that no worker would find."""
-    if address.startswith("__main__:"):
-        raise TaskError(f"{name}: a worker cannot find a task of an interactive session; put it into a module")
     if "<" in address.rpartition(":")[2]:  # and not in the path of a script
         raise TaskError(f"{name}: a worker cannot find a nested function or a lambda; define it at module level")
+    if address.startswith("__main__:"):
+        raise TaskError(f"{name}: a worker cannot find a task of an interactive session; put it into a module")
 
 
 def _announcement() -> tuple[int, list[Entry]]:

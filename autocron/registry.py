@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from types import CodeType
 from typing import Any
 
+from .errors import TaskError
 from .job import Entry
 
 _loading: ContextVar[str] = ContextVar("loading", default="")  # threads that tasks have left load nothing
@@ -18,6 +21,7 @@ class Registry:
         self.tasks: dict[str, Callable[..., Any]] = {}
         self.entries: dict[str, Entry] = {}
         self.decorated: dict[str, Any] = {}  # the function behind each entry
+        self._claims: dict[str, tuple[Callable[..., Any], CodeType | None]] = {}
         self.version = 0  # grows with each change of the entries
         self.dialect = "autocron"  # of crontabs that do not say
         # Calls back when a registration is to go out.
@@ -32,14 +36,38 @@ class Registry:
     def loading(self, name: str) -> None:
         _loading.set(name)
 
+    def claim(self, address: str, function: Callable[..., Any], load: CodeType | None) -> None:
+        """TaskError if two functions want one address. `load`: the body of the module that decorates, if one does.
+
+        A module that is loaded again brings the same functions, in another load. Inside of functions anything goes:
+        what is decorated there is made anew at each call.
+        """
+        holder, its_load = self._claims.get(address, (None, None))
+        if load is not None and its_load is load and not _is_same(holder, function):
+            raise TaskError(
+                f"{address} is the address of two functions, and a worker could not tell them apart: "
+                "give one of them another name"
+            )
+        self._claims[address] = function, load
+
     def add_task(self, address: str, function: Callable[..., Any]) -> None:
         """Make a function callable by workers."""
         self.tasks[address] = function
 
     def add_entry(self, function: Callable[..., Any], entry: Entry) -> None:
-        """Add an entry; a function decorated twice has two, a module that is loaded again replaces its own."""
+        """Add an entry; a function decorated twice has two, a module that is loaded again replaces its own.
+
+        A main script may be imported under its name too: it has its entries once, under its path.
+        """
+        module, _, name = entry.task.rpartition(":")
+        if f"{_file_of(module)}:{name}" in {each.task for each in self.entries.values()}:
+            return
+        for each in list(self.entries.values()):
+            its_module, _, its_name = each.task.rpartition(":")
+            if its_name == name and _file_of(its_module) == module:
+                self.forget(each.task)
         ordinal = 0
-        while self.decorated.get(f"{entry.task}#{ordinal}") is function:
+        while self.decorated.get(f"{entry.task}#{ordinal}") == function:  # methods are equal, not identical
             ordinal += 1
         if ordinal == 0:
             self.forget(entry.task)
@@ -53,6 +81,26 @@ class Registry:
         for key in [key for key, entry in self.entries.items() if entry.task == task]:
             del self.entries[key], self.decorated[key]
         self.version += 1
+
+
+def _file_of(module: str) -> str | None:
+    return getattr(sys.modules.get(module), "__file__", None)
+
+
+def _is_same(old: Any, new: Any) -> bool:
+    """Whether this is one function: with a decorator more, or decorated anew in the same way."""
+    if any(layer == old for layer in layers_of(new)):  # methods of one object are equal, not identical
+        return True
+    if getattr(old, "__code__", None) is not getattr(new, "__code__", new):
+        return False
+    return hasattr(old, "__wrapped__") and hasattr(new, "__wrapped__") and _is_same(old.__wrapped__, new.__wrapped__)
+
+
+def layers_of(function: Any) -> Iterator[Any]:
+    """The function, and what is below its decorators, as far as they have told."""
+    while function is not None:
+        yield function
+        function = getattr(function, "__wrapped__", None)
 
 
 registry = Registry()

@@ -79,6 +79,8 @@ class Autocron:
 
     def in_context(self, function: Callable[P, R]) -> Callable[P, R]:
         """The function, run in the application's context."""
+        if isinstance(function, decorators.Task):
+            return function  # type: ignore[return-value]  # it has its context; a call would only register
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.machinery
+import importlib.util
 import logging
 import os
 import runpy
@@ -35,12 +36,14 @@ class ApplicationCode:
         self._versions = Versions(started)
         self._name_process = name_process
         self._mains: set[str] = set()
+        self._main_module = ""  # of an application that was started by `python -m`
         self._django = ""  # settings module of a project that is not set up yet
 
     def prepare(self, spec: Mapping[str, Any]) -> None:
         """See the application's modules as it does."""
         sys.path[:] = [each for each in spec["path"] if isinstance(each, str)]
         sys.argv[:] = spec["argv"]
+        self._main_module = spec.get("main", "")
         self._django = spec.get("django", "")
 
     def resolve(self, address: str) -> Callable[..., Any]:
@@ -56,39 +59,33 @@ class ApplicationCode:
             set_up_django(self._django)
             self._django = ""
         module = address.rpartition(":")[0]
-        if module.startswith("/"):
-            self.load_main(module)
-        elif module not in sys.modules:
+        is_main = module.startswith("/") or module == self._main_module
+        if is_main and module not in self._mains:
+            with self._loading(module):
+                self.load_main(module)
+        elif not is_main and module not in sys.modules:
             importlib.invalidate_caches()  # it may have been written since we looked
             with self._loading(module):
                 importlib.import_module(module)
-        function = registry.tasks.get(address) or self._under_another_name(module, address.rpartition(":")[2])
+        loaded = sys.modules.get(MAIN if is_main else module)
+        function = registry.tasks.get(address) or _under_another_name(loaded, address.rpartition(":")[2])
         if function is None:
-            file = getattr(sys.modules.get(module), "__file__", None) or module
+            file = getattr(loaded, "__file__", None) or module
             raise LookupError(f"there is no task {address}: no function of this name is decorated in {file}")
         return function
 
-    def load_main(self, path: str) -> None:
-        """Load a script, an archive or a directory as the main script, without what is guarded for the program."""
-        if path in self._mains:
+    def load_main(self, program: str) -> None:
+        """Load a main program without what is guarded for it: a script, an archive, a directory, or a module's name."""
+        if program in self._mains:
             return
-        self._mains.add(path)
+        self._mains.add(program)
         main = types.ModuleType(MAIN)
         previous = sys.modules["__main__"]
         sys.modules["__main__"] = sys.modules[MAIN] = main
         try:
-            with self._loading(path):
-                if os.path.isdir(path) or path.endswith((".pyz", ".zip")):
-                    main.__dict__.update(runpy.run_path(path, run_name=MAIN))
-                    sys.modules["__main__"] = sys.modules[MAIN] = main
-                else:
-                    # Without a __spec__, as Python leaves a script: by the path alone a process that a task spawns
-                    # can load it again.
-                    main.__file__ = path
-                    loader = LOADERS.get(os.path.splitext(path)[1], importlib.machinery.SourceFileLoader)
-                    loader(MAIN, path).exec_module(main)
+            _execute(program, main)
         except BaseException:
-            self._mains.discard(path)
+            self._mains.discard(program)
             sys.modules["__main__"] = previous
             del sys.modules[MAIN]
             raise
@@ -112,13 +109,33 @@ class ApplicationCode:
     def is_stale(self) -> bool:
         return self._versions.have_changed()
 
-    def _under_another_name(self, module: str, name: str) -> Callable[..., Any] | None:
-        """The task that this name of the module leads to: what was renamed may keep its old name beside the new one."""
-        found: Any = sys.modules.get(MAIN if module.startswith("/") else module)
-        for part in name.split("."):
-            found = getattr(found, part, None)
-        wrapped = getattr(found, "__wrapped__", None)
-        return next((each for each in registry.tasks.values() if each is found or each is wrapped), None)
+
+def _under_another_name(module: types.ModuleType | None, name: str) -> Callable[..., Any] | None:
+    """The task that this name of the module leads to: what was renamed may keep its old name beside the new one."""
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    wrapped = getattr(found, "__wrapped__", None)
+    return next((each for each in registry.tasks.values() if each is found or each is wrapped), None)
+
+
+def _execute(program: str, main: types.ModuleType) -> None:
+    if not program.startswith("/"):
+        main.__spec__ = spec = importlib.util.find_spec(program)
+        if spec is None:
+            raise ModuleNotFoundError(f"no module named {program!r}", name=program)
+        main.__file__, main.__package__ = spec.origin, spec.parent
+        loader: Any = spec.loader
+        exec(loader.get_code(program), main.__dict__)  # noqa: S102 - as `python -m` does
+    elif os.path.isdir(program) or program.endswith((".pyz", ".zip")):
+        main.__dict__.update(runpy.run_path(program, run_name=MAIN))
+        sys.modules["__main__"] = sys.modules[MAIN] = main
+    else:
+        # Without a __spec__, as Python leaves a script: by the path alone a process that a task spawns can load it
+        # again.
+        main.__file__ = program
+        kind = LOADERS.get(os.path.splitext(program)[1], importlib.machinery.SourceFileLoader)
+        kind(MAIN, program).exec_module(main)
 
 
 def _complain(name: str) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 from weakref import WeakSet
 
 from ..interface import Background, Bell, Channel, Closed, Event, Exited, Interface, Listener, Message, Source, Stop
+from ..naming import main_module
 from . import address as addresses
 from . import links, tree
 from .bell import PipeBell, attending
@@ -201,6 +202,7 @@ class Processes:
             # Exactly str: applications put their own kinds of it there, and other things, which Python passes over.
             "path": [os.path.join(directory, str(each)) for each in sys.path if isinstance(each, str)],
             "directory": directory,
+            "main": main_module(),
             "argv": [str(each) for each in getattr(sys, "argv", [])],
             "pid": os.getpid(),
             "reloader": reloader(),

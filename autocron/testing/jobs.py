@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .. import payload
-from ..decorators import Task, address_of
+from ..decorators import Task
 from ..job import Job
+from ..naming import address_of
 from ..registry import registry
 
 AnyTask = Task[..., Any] | Callable[..., Any] | str  # what names a task: itself, its function, or its name
@@ -32,7 +33,7 @@ def address_of_task(task: AnyTask) -> str:
         hint = f"; similar are {', '.join(similar)}" if similar else ""
         raise ValueError(f"{task!r} is not a known task{hint}")
     if callable(task) and hasattr(task, "__qualname__"):
-        address = address_of(task)
+        address, _ = address_of(task)
         if address in registry.tasks:
             return address
     raise ValueError(f"{task!r} is not a task: decorate it with @autocron.delay or @autocron.cron")

@@ -15,6 +15,7 @@ from autocron.stores import open_store
 
 PROGRAM = """
 import os
+from dataclasses import dataclass
 import autocron
 from talk import talk
 from tasks import note, until_ready
@@ -29,6 +30,14 @@ class Box:
     @autocron.delay
     def method(number):
         return number * 2
+
+@dataclass
+class User:
+    name: str
+
+@autocron.delay
+def greet(user):
+    return User(f"hello {user.name}")
 
 @autocron.delay
 def in_a_process(number):
@@ -104,12 +113,18 @@ def start_compiled(world: World) -> Application:
     return world.application("compiled.pyc")
 
 
+def start_profiled(world: World) -> Application:
+    (world.directory / "program.py").write_text(PROGRAM)
+    return world.application("-m", "cProfile", "-o", str(world.directory / "profile"), "program.py")
+
+
 STARTS = [
     start_compiled,
     start_script,
     start_script_elsewhere,
     start_package,
     start_module,
+    start_profiled,
     start_top_module,
     start_directory,
     start_zipapp,
@@ -125,10 +140,12 @@ def test_tasks_of_the_main_program(world: World, start: object) -> None:
     assert application.do("until_ready(Box.method(4))") == 8
     # A process that a task spawns loads the main program too, as it would in the application.
     assert application.do("until_ready(in_a_process(-1))") == 1
+    if start is not start_profiled:  # in which the class itself cannot be found under its name
+        assert application.do("until_ready(greet(User('ann'))) == User('hello ann')")
     # Ran at import in the application, where autocron was not active; a worker that loads the program ignores it.
     assert application.do("at_import.result") == [1, False]
     assert "is ignored" in application.stderr()
-    assert len(world.stored()) == 3
+    assert len(world.stored()) == (3 if start is start_profiled else 4)
     # A restarted worker, and one of the next life, find them too.
     world.worker().kill()
     assert application.do("until_ready(main_task(2))") == [3, True]
@@ -153,6 +170,31 @@ def test_cron_entries_of_the_main_program(world: World) -> None:
     assert world.hear("fired") == ["fired", str(world.worker().pid)]
     assert [each.entry for each in world.stored()] == [f"{world.directory / 'fires.py'}:every_minute#0"]
     assert application.end() == 0
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_processes_that_load_the_main_script_again(method: str, world: World) -> None:
+    """Contract 6: they work as if autocron were not there, and may start it too."""
+    (world.directory / "pool.py").write_text(
+        PROGRAM.replace("class Box:", "@autocron.cron('@yearly')\ndef seldom(): ...\n\nclass Box:").replace(
+            "at_import = main_task(0)",
+            f"""
+def child(number):
+    autocron.start(DATABASE)
+    return until_ready(main_task(number))
+
+def in_a_pool(*args):
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+    with ProcessPoolExecutor(1, mp_context=get_context({method!r})) as pool:
+        return pool.submit(*args).result()
+""",
+        )
+    )
+    application = world.application("pool.py")
+    assert application.do("in_a_pool(child, 1)") == [2, True]
+    assert application.do("list(autocron.registry.registry.entries)") == [f"{world.directory / 'pool.py'}:seldom#0"]
+    assert [each.task for each in world.stored()] == [f"{world.directory / 'pool.py'}:main_task"]
 
 
 def test_a_script_without_a_guard(world: World) -> None:

@@ -16,6 +16,7 @@ import pytest
 import autocron
 from autocron.decorators import Task
 from autocron.engine import current
+from autocron.errors import TaskError
 from autocron.registry import registry
 from autocron.testing import fake_engine
 
@@ -234,12 +235,74 @@ class TestDelay:
         """contract 3: nothing is lost later: a worker that imports `app.later` has decorated what it looks for."""
         names: dict[str, Any] = {"__name__": "app.later", "nightly": nightly, "add": add}
         exec("import autocron\nlater = autocron.delay(nightly)\nautocron.cron('@daily')(nightly)", names)
-        assert names["later"].address == "app.later:nightly"
-        assert "app.later:nightly" in registry.tasks
-        assert registry.entries["app.later:nightly#0"].task == "app.later:nightly"
+        address = f"app.later:{__name__}.nightly"
+        assert names["later"].address == address
+        assert address in registry.tasks
+        assert registry.entries[f"{address}#0"].task == address
         exec("soon = autocron.delay(add)\ndef make():\n    return autocron.delay(nightly)\nmade = make()", names)
         assert names["soon"].address == add.address  # it is a task of its own module already
         assert names["made"].address == f"{__name__}:nightly"
+        exec("class Jobs:\n    later = autocron.delay(nightly)", names)
+        assert names["Jobs"].later.address == address
+
+    def test_functions_of_one_name_from_two_modules_are_two_tasks(self) -> None:
+        """contract 3: nothing is lost later: `mail.send` and `sms.send` in one module of tasks."""
+        code = "import autocron\ndef send(): ..."
+        mail: dict[str, Any] = {"__name__": "mail"}
+        sms: dict[str, Any] = {"__name__": "sms"}
+        exec(code, mail)
+        exec(code, sms)
+        names: dict[str, Any] = {"__name__": "app.tasks", "mail": mail["send"], "sms": sms["send"]}
+        exec("from autocron import delay\none, two, later = delay(mail), delay(sms), delay(minutes=1)(mail)", names)
+        assert names["one"].address == names["later"].address == "app.tasks:mail.send"
+        assert names["two"].address == "app.tasks:sms.send"
+
+    @pytest.mark.parametrize(
+        "second",
+        [
+            "@autocron.delay\ndef send(): ...",
+            "@autocron.cron('@daily')\ndef send(): ...",
+            "autocron.delay(Mail().send)\nautocron.delay(Mail().send)",
+            "autocron.delay(loud(send.__wrapped__))\nautocron.delay(silent(send.__wrapped__))",
+        ],
+    )
+    def test_two_functions_of_one_name_in_a_module_are_refused(self, second: str) -> None:
+        """contract 3: refused at the decoration: a worker could not tell which one is meant."""
+        code = (
+            "import autocron, functools\n"
+            "class Mail:\n    def send(self): ...\n"
+            "def loud(f):\n    @functools.wraps(f)\n    def call(): f()\n    return call\n"
+            "def silent(f):\n    @functools.wraps(f)\n    def call(): f()\n    return call\n"
+            f"@autocron.delay\ndef send(): ...\n{second}"
+        )
+        with pytest.raises(TaskError, match=r"app\.tasks:(Mail\.)?send is the address of two functions"):
+            exec(code, {"__name__": "app.tasks"})
+
+    @pytest.mark.parametrize(
+        "again",
+        [
+            "autocron.cron('@daily')(send)",
+            "autocron.delay(loud(send)); autocron.delay(minutes=1)(loud(send))",
+            "autocron.delay(loud(send)); autocron.delay(loud(loud(send)))",
+            "m = Mail(); autocron.delay(m.send); autocron.cron('@daily')(m.send); autocron.cron('@hourly')(m.send)",
+        ],
+    )
+    def test_one_function_may_be_decorated_again(self, again: str) -> None:
+        """contract 2 and 3: with another delay, with a decorator more, and when a module is reloaded."""
+        code = (
+            "import autocron, functools\n"
+            "class Mail:\n    def send(self): ...\n"
+            "def loud(f):\n    @functools.wraps(f)\n    def call(): f()\n    return call\n"
+            f"def send(): ...\nautocron.delay(send)\n{again}"
+        )
+        for _ in range(2):
+            exec(code, {"__name__": "app.again"})
+        assert len([each for each in registry.entries if each.startswith("app.again:Mail")]) in (0, 2)
+
+    def test_a_task_below_another_decorator_is_refused(self) -> None:
+        """contract 3: a worker that calls it would register it again, for ever."""
+        with pytest.raises(TaskError, match="@cron add: its call would only register another one"):
+            autocron.cron("@daily")(functools.wraps(add)(lambda: add(1, 2)))
 
     @pytest.mark.parametrize(
         ("argument", "after"),

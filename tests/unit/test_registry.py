@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import types
+
+import pytest
+
 from autocron.job import Entry
 from autocron.registry import Registry
 
@@ -35,6 +40,24 @@ def test_a_module_that_is_loaded_again_replaces_its_entries() -> None:
     registry.add_entry(task, entry("30 * * * *"))
     registry.add_entry(reloaded, entry("15 * * * *"))
     assert [each.crontab for each in registry.entries.values()] == ["15 * * * *"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_script_that_is_imported_too_has_its_entries_once(order: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 2: a fire time is fired exactly once per application: `python app.py` that imports `app`."""
+    module = types.ModuleType("app")
+    module.__file__ = "/srv/app.py"
+    monkeypatch.setitem(sys.modules, "app", module)
+    registry = Registry()
+    for address, function in [("/srv/app.py:task", task), ("app:task", reloaded)][::order]:
+        registry.add_entry(function, Entry("", address, "0 * * * *"))
+        registry.add_entry(function, Entry("", address, "30 * * * *"))
+    assert {key: each.crontab for key, each in registry.entries.items()} == {
+        "/srv/app.py:task#0": "0 * * * *",
+        "/srv/app.py:task#1": "30 * * * *",
+    }
+    registry.add_entry(task, Entry("", "app:other", "0 * * * *"))
+    assert "app:other#0" in registry.entries
 
 
 def test_each_change_can_be_noticed() -> None:

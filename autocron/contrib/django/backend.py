@@ -24,10 +24,10 @@ from django.utils.json import normalize_json
 from django.utils.module_loading import import_string
 
 from ... import payload
-from ...decorators import address_of
 from ...engine import current
 from ...errors import AutocronError
 from ...job import Status, Stored
+from ...naming import address_of
 from ...registry import registry
 from ...run import Interrupted
 
@@ -53,7 +53,7 @@ class AutocronBackend(BaseTaskBackend):  # type: ignore[misc]  # Django is not t
         super().validate_task(task)
         if "<" in task.func.__qualname__:
             raise InvalidTask("A worker cannot find a lambda.")
-        registry.add_task(address_of(task.func), run)
+        registry.add_task(address_of(task.func)[0], run)
 
     def enqueue(self, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult:
         """See Django. TypeError for arguments that are not JSON."""
@@ -103,7 +103,7 @@ class AutocronBackend(BaseTaskBackend):  # type: ignore[misc]  # Django is not t
     def _address(self, task: Task) -> str:
         """Where a worker finds it: under its own name, if importing its module makes it one of autocron's."""
         declared = import_string(task.module_path)
-        return address_of(task.func if isinstance(declared.get_backend(), AutocronBackend) else run)
+        return address_of(task.func if isinstance(declared.get_backend(), AutocronBackend) else run)[0]
 
     def _from_stored(self, stored: Stored) -> TaskResult:
         (args, kwargs, about), _ = payload.decode_call(stored.payload, allow_pickle=False)
@@ -162,7 +162,7 @@ def run(args: list[Any], kwargs: dict[str, Any], about: dict[str, Any]) -> dict[
     return report
 
 
-registry.add_task(address_of(run), run)
+registry.add_task(address_of(run)[0], run)
 
 
 def _report(result: TaskResult) -> dict[str, Any]:

@@ -175,6 +175,7 @@ def test_systemd_is_told(tmp_path: Path) -> None:
 def test_a_script(tmp_path: Path) -> None:
     """command line: a path is loaded as the main script, and its jobs are those of `python jobs.py`."""
     started = Run(tmp_path, module="jobs.py")
+    assert started.document["cron_entries"] == [f"{tmp_path / 'jobs.py'}:tidy#0"]
     assert started.document["tasks"][0] == f"{tmp_path}/jobs.py:hold"
     assert started.end() == 0
 

@@ -73,6 +73,16 @@ def test_calls_run_in_the_caller(tmp_path, monkeypatch):
         assert shop.background.greet("ann").result == "hello, ann."
     assert app.test_client().post("/", data={"name": "bob"}).status_code == 303
     assert shop.background.tidy() == "shop"
+
+def test_a_task_is_called_in_another_way(fake_engine):
+    background = shop.background.background
+    app = create_app()
+    soon = background.delay(minutes=1)(shop.background.greet)
+    nightly = background.delay(shop.background.tidy)
+    assert background.cron("0 4 * * *")(nightly) is nightly
+    soon("ann")
+    assert fake_engine.fast_forward("59s").results == []
+    assert fake_engine.fast_forward("1s").ran(shop.background.greet).times == 1
 """
 
 
@@ -139,7 +149,7 @@ cli()
 def test_tests_of_a_flask_application(world: World) -> None:
     """contrib.flask: with TESTING nothing is started, and calls run in the caller, in the application's context."""
     site = Site(world, files={**FLASK, "test_shop.py": FLASK_TESTS})
-    assert "1 passed" in site.command("python -m pytest -q -p no:cacheprovider test_shop.py")
+    assert "2 passed" in site.command("python -m pytest -q -p no:cacheprovider test_shop.py")
     world.await_empty()
     assert not world.database.exists()
 

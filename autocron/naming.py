@@ -1,0 +1,81 @@
+"""The address of a task: "package.module:name", or "/path/script.py:name" for the main script.
+
+A worker finds the function by loading the module again, which decorates it again. So the module is the one whose top
+level decorates it, and `later = delay(mailer.send)` in `app.tasks` is "app.tasks:mailer.send".
+"""
+
+from __future__ import annotations
+
+import posixpath
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, Final
+
+from .registry import layers_of, registry
+
+MAINS: Final = ("__main__", "__mp_main__")  # the second one where `multiprocessing` or a worker loads it
+OPTIMIZED: Final = 1  # a flag of the code of functions: bodies of modules and classes have none
+PROMPT: Final = "__main__"  # what is typed there is in no file
+
+
+def address_of(function: Callable[..., Any]) -> tuple[str, CodeType | None]:
+    """Where a worker finds this function; and the body of the module that is just decorating it, if one is."""
+    frame = _decorating()
+    if frame is not None:
+        module, own = frame.f_globals.get("__name__"), function.__module__
+        home = _home(module, frame.f_globals, frame.f_code.co_filename)
+        if own is None or own == module or (own in MAINS and module in MAINS):
+            return f"{home}:{function.__qualname__}", frame.f_code
+        return f"{home}:{own}.{function.__qualname__}", frame.f_code
+    *_, inner = layers_of(function)
+    code = getattr(inner, "__code__", None)
+    home = _home(function.__module__, getattr(inner, "__globals__", {}), code.co_filename if code else "")
+    return f"{home}:{function.__qualname__}", None
+
+
+def main_module() -> str:
+    """The name of the main program of this process, if it was started by one: `python -m package.module`."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return "" if spec is None or spec.name in MAINS else str(spec.name)
+
+
+def _decorating() -> FrameType | None:
+    """The top level of a module, or of a class at its top level, that is just decorating something; else None."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _is_passed_over(frame):
+        frame = frame.f_back
+    return frame if frame is not None and frame.f_code.co_name == "<module>" else None
+
+
+def _is_passed_over(frame: FrameType) -> bool:
+    """Whether this is the body of a class, or ours: a helper for a framework decorates for its caller."""
+    is_class = not frame.f_code.co_flags & OPTIMIZED and frame.f_code.co_name != "<module>"
+    return is_class or str(frame.f_globals.get("__name__")).startswith(f"{__package__}.")
+
+
+def _home(module: str | None, namespace: Mapping[str, Any], file: str) -> str:
+    if module and module not in MAINS:
+        return module
+    return registry.loading or _of_main(namespace, file)
+
+
+def _of_main(namespace: Mapping[str, Any], file: str) -> str:
+    """The name under which this main program can be imported, its path, or `PROMPT`.
+
+    By what the program itself sees: profilers and `multiprocessing` run it where `sys.modules` still says another.
+    """
+    if namespace.get("__name__") not in MAINS:
+        namespace = vars(sys.modules["__main__"])  # the function was made elsewhere
+    spec, path = namespace.get("__spec__"), namespace.get("__file__")
+    if file.startswith("<") and file != "<string>":  # which `exec` says, in programs too
+        return PROMPT
+    if spec is not None and spec.name not in MAINS:
+        return str(spec.name)  # python -m package.module
+    if path is None or path.startswith("<"):  # python -c and python -
+        return PROMPT
+    path = Path(posixpath.normpath(Path(path).absolute()))  # the same wherever it was started from
+    if spec is not None and path.name == "__main__.py":
+        path = path.parent  # a directory or a zip file as the program
+    return str(path)
