@@ -92,6 +92,7 @@ class Engine:
                 logger.warning("the monitor of %s does not answer; is it stopped?", address)
             elif not self._settings.enabled:
                 self._linker.part(link)
+                self._address = address
                 return False
             elif self._registrar is not None:  # by a signal handler, which has come in the middle of this
                 link.close()
@@ -195,7 +196,7 @@ class Engine:
         """A job as the store knows it, and whether pickles may be read."""
         registrar = self._own_registrar()
         if registrar is None:
-            raise AutocronError("autocron is not started in this process, so nobody can be asked for results")
+            raise AutocronError(self._nobody())
         stored_all = registrar.is_idle()
         answer = registrar.ask(messages.RESULT, id)
         if answer is None and not stored_all:
@@ -206,9 +207,14 @@ class Engine:
         return (None if answer is None else Stored._make(answer)), self._pickle_allowed
 
     def get_results(self) -> list[Result[Any]]:
-        """All stored results, oldest first; none before `start`. Waits for the monitor's answer."""
+        """All stored results, oldest first; none before `start`, nor where it found autocron switched off.
+
+        Waits for the monitor's answer.
+        """
         registrar = self._own_registrar()
         if registrar is None:
+            if not self._settings.enabled:
+                logger.warning("%s", self._nobody())
             return []
         found: list[Stored] = []
         after = b""
@@ -216,6 +222,15 @@ class Engine:
             found += map(Stored._make, page)
             after = found[-1].id
         return [Result.from_stored(each, self._pickle_allowed, registry.tasks.get(each.task)) for each in found]
+
+    def _nobody(self) -> str:
+        """Why there are no results to be had."""
+        if self._settings.enabled:
+            return "autocron is not started in this process, so nobody can be asked for results"
+        return (
+            f"autocron is switched off in {self._address}, so nobody can be asked for results:"
+            f" `autocron settings {self._address} --enabled`, and start the application again"
+        )
 
     def announce(self) -> None:
         """The cron entries of this process have changed."""

@@ -23,6 +23,7 @@ from ..monitor.pool import Pool
 from ..settings import Settings
 
 ANSWER_S: Final = 10.0
+MADE_BY: Final = "; autocron.start() of an application makes it"
 PAGE: Final = 5000  # at most; the monitor answers in messages of a sane size
 
 
@@ -163,13 +164,16 @@ def _existing(interface: Interface, file: str) -> str:
         address = interface.spawner.locate(file)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    except FileNotFoundError:
+        path = Path("~/.autocron", Path(file).expanduser())
+        raise StoreError(str(path), f"the directory {path.parent} does not exist{_here(file)}") from None
     if interface.spawner.in_process:
         return address
     path = Path(address)
     try:
         found = path.stat()
     except FileNotFoundError:
-        raise StoreError(address, f"it does not exist{_way_out(file)}") from None
+        raise StoreError(address, f"it does not exist{_here(file) or MADE_BY}") from None
     except PermissionError:
         raise StoreError(
             address, "this user may not look into its directory; run as the owner of the database"
@@ -181,9 +185,9 @@ def _existing(interface: Interface, file: str) -> str:
     return address
 
 
-def _way_out(file: str) -> str:
-    """For who means a file in the current directory, or has not started an application yet."""
+def _here(file: str) -> str:
+    """For who means a file in the current directory."""
     here = Path(file).absolute()
     if Path(file).is_absolute() or file.startswith("~") or not here.exists():
-        return "; autocron.start() of an application makes it"
+        return ""
     return f"; a relative name lies in ~/.autocron/, for the file in the current directory give {here}"

@@ -49,7 +49,9 @@ def doctor(ctx: click.Context, /, db: str, as_json: bool) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     except FileNotFoundError:
-        case = Case(interface, Path(db).expanduser(), db)  # the directory is one of the findings
+        case = Case(
+            interface, Path("~/.autocron", Path(db).expanduser()).expanduser(), db
+        )  # the directory is one of the findings
     findings = list(_examine(case))
     document = {
         "database": str(case.path),

@@ -99,7 +99,7 @@ def _load(modules: Sequence[str]) -> None:
             if error.name is None or not f"{each}.".startswith(f"{error.name}."):
                 _fail(each)
             raise click.UsageError(f"MODULE {each}: there is no module {error.name}, in {os.getcwd()} either") from None
-        except Exception:
+        except (Exception, SystemExit):
             _fail(each)
     if not registry.tasks:
         raise click.UsageError(f"{', '.join(modules)}: no function in it is decorated with @autocron.delay or .cron")
@@ -163,7 +163,7 @@ def _document(interface: Interface, db: str, modules: Sequence[str], started: bo
 
 
 def _render(document: Mapping[str, Any]) -> Iterator[Any]:
-    whose = "started" if document["started_monitor"] else "that of another application"
+    whose = "started" if document["started_monitor"] else "there before"
     yield table(
         [
             ("database", document["database"]),

@@ -2,6 +2,7 @@
 
     applications   who is linked, and what they ask
     dispatcher     jobs on their way: stored, claimed, given to workers, settled
+    ready          those of them that wait for a worker, the urgent first
     scheduler      due fire times become jobs, once each
     pool           workers: spawned, replaced, resized, ended
     pruner         results whose time is over
@@ -126,7 +127,7 @@ class Monitor:
         dispatcher = self.dispatcher
         dispatcher.add(now)
         if not dispatcher.paused:
-            dispatcher.ready += self.scheduler.fire(now)
+            dispatcher.ready.extend(self.scheduler.fire(now))
             dispatcher.claim(now)
         else:
             dispatcher.release_ready()

@@ -11,8 +11,8 @@ outcomes and the registrations of workers wait here, and no further job is dispa
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Any, Final, NamedTuple
 
 from .. import messages
@@ -31,6 +31,7 @@ from ..labels import (
 from ..settings import Settings
 from . import border
 from .pool import Member, Pool
+from .ready import Ready
 
 logger = logging.getLogger("autocron.monitor.dispatcher")
 
@@ -67,7 +68,7 @@ class Dispatcher:
         self.settings = Settings()
         self.paused = False  # draining, switched off, or by hand
         self.admits: Callable[[Job], bool] | None = None  # dispatch only these jobs
-        self.ready: deque[Job] = deque()
+        self.ready = Ready()
         self.next_due: float | None = store.next_due()
         self.is_displaced = False  # another file is in the place of the database
         self.settled = 0  # outcomes stored since this monitor began
@@ -101,13 +102,13 @@ class Dispatcher:
             return
         if not (self._groups or self._unsure):
             return
-        direct = not self.paused and len(self.ready) < READY_MOST and not self._is_due(now)
+        direct = self._direct(now)
         fresh: list[Job] = []
         waiting: list[Job] = []
         for group in self._groups:
             for job in group.jobs:
                 # What may have been stored before may have run before: the store decides.
-                (fresh if direct and not group.again and job.due <= now else waiting).append(job)
+                (fresh if job.priority < direct and not group.again and job.due <= now else waiting).append(job)
         try:
             self._release_unsure()
             if waiting:
@@ -128,6 +129,16 @@ class Dispatcher:
         self._stored += [(group.channel, group.number) for group in self._groups]
         self._groups.clear()
         self._trouble = None
+
+    def _direct(self, now: float) -> float:
+        """Only what is more urgent than this may go to the workers without waiting in the store."""
+        if self.paused:
+            return -inf
+        ready = len(self.ready)
+        if ready < READY_MOST and not self._is_due(now):
+            return inf
+        # The rest of a long queue is in the store: who would overtake it there overtakes what is ready as well.
+        return self.ready.least if READY_LEAST <= ready < 2 * READY_MOST else -inf
 
     def _release_unsure(self) -> None:
         """What the store took though it reported an error may be claimed by us, and in nobody's hands."""
@@ -223,7 +234,7 @@ class Dispatcher:
 
     def _hold_back(self, admits: Callable[[Job], bool]) -> list[Job]:
         held = [job for job in self.ready if not admits(job)]
-        self.ready = deque(job for job in self.ready if admits(job))
+        self.ready = Ready(job for job in self.ready if admits(job))
         return held
 
     def _batch(self, member: Member, most: int) -> list[tuple[Any, ...]]:
@@ -231,7 +242,7 @@ class Dispatcher:
         if not member.inflight:
             member.heard = self.interface.clock.monotonic()
         while self.ready and len(batch) < most:
-            job = self.ready[0]
+            job = self.ready.first
             seconds = self._durations.get(job.task, UNKNOWN_S)
             if member.inflight and (
                 member.load_s + seconds > AHEAD_S or member.load_bytes + len(job.payload) > AHEAD_BYTES
@@ -278,7 +289,8 @@ class Dispatcher:
         """A worker gives back jobs that it has not begun, or was interrupted in."""
         jobs = [job for job in map(member.drop, ids) if job is not None]
         member.recalled = False
-        self.ready.extendleft(reversed(jobs))
+        for job in reversed(jobs):
+            self.ready.appendleft(job)
 
     def lost(self, member: Member, how: str, begun: bytes | None) -> None:
         """A worker has ended with jobs in its hands: the one it had begun is charged with the death."""

@@ -94,7 +94,7 @@ class BackgroundThread:
             self._gates.append(gate)
             if condition() or self._stopped:  # it came before the gate was there to be opened
                 break
-            timeout = -1.0 if until is None else until - SystemClock.monotonic()
+            timeout = -1.0 if until is None else min(until - SystemClock.monotonic(), threading.TIMEOUT_MAX)
             if until is not None and timeout <= 0:
                 break
             gate.acquire(timeout=timeout)

@@ -32,6 +32,7 @@ MONITOR = {
     "monitor",
     "monitor.applications",
     "monitor.dispatcher",
+    "monitor.ready",
     "monitor.scheduler",
     "monitor.pool",
     "monitor.pruner",

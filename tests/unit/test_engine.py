@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -153,6 +154,16 @@ def test_switched_off_in_the_database_nothing_is_started() -> None:
     small.settle()
     assert not small.world.monitors
     assert not small.world.workers
+
+
+def test_switched_off_nobody_can_be_asked(caplog: pytest.LogCaptureFixture) -> None:
+    """contract 4: who asks for results is told that autocron is switched off, where, and how it is switched on."""
+    engine = Small().start(enabled=False).engine
+    why = "autocron is switched off in app.db, .*: `autocron settings app.db --enabled`"
+    with pytest.raises(AutocronError, match=why):
+        engine.look_up(bytes(16))
+    assert engine.get_results() == []
+    assert re.search(why, caplog.text)
 
 
 def test_inside_a_worker_start_does_nothing(started: Small) -> None:

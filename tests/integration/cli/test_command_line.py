@@ -140,6 +140,25 @@ def test_databases_that_cannot_be_used(command: str, database: Path, tmp_path: P
     assert not (tmp_path / "none.db").exists()
 
 
+def test_a_file_in_a_directory_of_the_current_one(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """command line: a relative name lies in ~/.autocron/; who means another file is told how, and to create nothing."""
+    monkeypatch.chdir(tmp_path)
+    for name, hint in (
+        ("here/app.db", f"for the file in the current directory give {tmp_path}/here/app.db"),
+        ("x/y", ""),
+    ):
+        if hint:
+            Path("here").mkdir()
+            Path(name).touch()
+        result = run("info", name)
+        assert result.exit_code == 1
+        directory = Path("~/.autocron", name).parent
+        assert f"database ~/.autocron/{name}: the directory {directory} does not exist" in result.stderr
+        assert result.stderr.rstrip().endswith(hint or "does not exist")
+
+
 def test_a_store_that_does_not_exist_yet(database: Path) -> None:
     """Another kind of address is refused as it is for `start`."""
     result = run("info", "postgresql://localhost/app")

@@ -313,3 +313,13 @@ def test_a_directory_that_is_not_there() -> None:
     """command line: the directory is a finding too."""
     code, found = examine("/nowhere/app.db")
     assert (code, found["directory"]["remedy"]) == (1, "mkdir -p /nowhere")
+
+
+def test_a_directory_of_the_current_one(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """command line: a relative name lies in ~/.autocron/, whatever is in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    Path("here").mkdir()
+    Path("here/app.db").touch()
+    code, found = examine("here/app.db")
+    assert (code, found["directory"]["remedy"]) == (1, f"mkdir -p {database.parent}/here")
+    assert f"there is {tmp_path}/here/app.db" in found["file"]["found"]

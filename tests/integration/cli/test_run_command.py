@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -180,6 +181,26 @@ def test_a_script(tmp_path: Path) -> None:
     assert started.end() == 0
 
 
+def test_a_module_that_starts_autocron_itself(tmp_path: Path) -> None:
+    """command line: its monitor is the one that is used, and is not said to be somebody else's."""
+    (tmp_path / "jobs.py").write_text(TASKS)
+    (tmp_path / "server.py").write_text("import autocron, jobs; autocron.start('app.db')")
+    (tmp_path / ".autocron").mkdir(mode=0o700)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "autocron", "run", "server", "--db", "app.db"],
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    shown = "".join(iter(process.stdout.readline, "running until SIGTERM or Ctrl-C\n"))
+    process.terminate()
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    assert re.search(r"monitor +pid \d+, there before", shown)
+
+
 def test_first_process_of_a_container(tmp_path: Path) -> None:
     """command line: as process 1 it passes signals on, buries orphans, and exits as the application did."""
     path = tmp_path / "orphan"
@@ -216,6 +237,8 @@ def test_first_process_of_a_pid_namespace(tmp_path: Path) -> None:
         (["none.py", "--db", "DB"], 2, "there is no file"),
         (["empty", "--db", "DB"], 2, "no function in it is decorated"),
         (["broken", "--db", "DB"], 1, "broken cannot be imported: see above"),
+        (["leaving", "--db", "DB"], 1, "leaving cannot be imported: see above"),
+        (["leaving.py", "--db", "DB"], 1, "SystemExit: 5"),
         (["needy", "--db", "DB"], 1, "No module named 'something_missing'"),
         (["jobs", "--db", "/nowhere/app.db"], 1, "create it first"),
         (["jobs"], 2, "Missing option '--db'"),
@@ -227,6 +250,7 @@ def test_what_cannot_be_run(args: list[str], code: int, part: str, tmp_path: Pat
     (tmp_path / "jobs.py").write_text(TASKS)
     (tmp_path / "empty.py").touch()
     (tmp_path / "broken.py").write_text("1 / 0")
+    (tmp_path / "leaving.py").write_text("raise SystemExit(5)")
     (tmp_path / "needy.py").write_text("import something_missing")
     line = [str(tmp_path / "app.db") if each == "DB" else each for each in args]
     done = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -45,6 +46,10 @@ def unserialisable():
 def tell(context):
     result = context.task_result
     return [result.id, context.attempt, str(result.status), result.task.priority, result.task.queue_name]
+
+@task
+def hold(gate):
+    return open(gate).read()
 
 @task(backend="elsewhere")
 def declared_elsewhere():
@@ -194,3 +199,17 @@ def test_run_after(django: Application) -> None:
     assert django.do("later == jobs.add.get_result(later.id) or later.task.run_after") is True
     with pytest.raises(Exception, match="Task has not finished yet"):
         django.do("later.return_value")
+
+
+@pytest.mark.parametrize("django", ["workers"], indirect=True)
+def test_an_urgent_task_overtakes_those_that_are_due(django: Application, world: World) -> None:
+    """Django: supports_priority; the larger is the more urgent, equals run in the order in which they were enqueued."""
+    gate = world.directory / "gate"
+    os.mkfifo(gate)
+    django.do(f"held = jobs.hold.enqueue({str(gate)!r})")
+    with gate.open("w"):  # the only worker is in it now
+        django.do("results = [jobs.add.using(priority=n).enqueue(n) for n in (-100, 0, 50, -100, 100, 0)]")
+        django.do("[each.refresh() for each in results]")  # the monitor has them all
+    django.do("[finished(each) for each in (held, *results)]")
+    django.do("begun = sorted(range(6), key=lambda n: results[n].started_at)")
+    assert django.do("begun") == [4, 2, 1, 5, 0, 3]

@@ -210,6 +210,71 @@ def test_a_pause_does_not_spin_while_a_stopped_worker_keeps_what_it_has(bench: B
     assert at is None or at > bench.clock.monotonic()
 
 
+# -- who is more urgent ---------------------------------------------------------------------------------------
+
+
+def backlog(size: int = 3) -> Bench:
+    """Jobs that are ready, behind one that the only worker is busy with."""
+    bench = Bench()
+    bench.know(1.0)
+    bench.register(*(job_of(number=number) for number in range(1, size + 2)))
+    assert bench.given(bench.members[0]) == [[1]]
+    return bench
+
+
+def order(bench: Bench, running: int = 1) -> list[int]:
+    """Jobs in the order in which the only worker is given them, beginning behind the one it runs."""
+    given = []
+    while True:
+        bench.done(bench.members[0], running, 1.0)
+        bench.turn()
+        batches = bench.given(bench.members[0])
+        if not batches:
+            return given
+        ((running,),) = batches
+        given.append(running)
+
+
+def test_a_more_urgent_job_overtakes_those_that_are_ready() -> None:
+    """servers, Django: priorities are supported, for what is due already too; equals run in their order."""
+    bench = backlog()
+    bench.register(job_of(number=5, priority=-7), job_of(number=6, priority=9), job_of(number=7, priority=-7))
+    bench.register(job_of(number=8, priority=0), job_of(number=9, priority=-100))
+    assert order(bench) == [9, 5, 7, 2, 3, 4, 8, 6]
+
+
+def test_what_comes_back_is_first_among_its_equals() -> None:
+    """design 1.2: what was released or lost runs before its equals, and behind what is more urgent."""
+    bench = Bench()
+    bench.know(0.0001)
+    bench.register(*(job_of(number=number, priority=number % 2) for number in (1, 2, 3, 4)))
+    bench.register(job_of("app:other", number=5), job_of("app:other", number=6, priority=1))
+    bench.dispatcher.released(bench.members[0], [_id(4), _id(1)])
+    bench.dispatcher.lost(bench.members.pop(), "signal 9", _id(3))
+    assert [int.from_bytes(job.id, "big") for job in bench.dispatcher.ready] == [2, 4, 5, 3, 1, 6]
+
+
+def test_a_more_urgent_job_overtakes_a_queue_that_goes_on_in_the_store() -> None:
+    """servers, Django: nor does it wait in the store until the monitor has room for jobs that are not urgent."""
+    bench = backlog(READY_MOST + 1)
+    bench.register(job_of(number=20_000), job_of(number=20_001, priority=-1), job_of(number=20_002, priority=-1))
+    bench.register(job_of(number=20_003, priority=-1))
+    assert bench.status(20_000) == Status.WAITING
+    for running, urgent in ((1, 20_001), (20_001, 20_002), (20_002, 20_003), (20_003, 2)):
+        bench.done(bench.members[0], running, 1.0)
+        bench.turn()
+        assert bench.given(bench.members[0]) == [[urgent]]
+
+
+def test_urgent_jobs_wait_in_the_store_too_when_there_are_too_many() -> None:
+    """design 2: bounded buffers: whatever the priorities."""
+    bench = backlog(READY_MOST)
+    for first in (20_000, 40_000, 60_000):
+        bench.register(*(job_of(number=first + number, priority=-1) for number in range(READY_MOST)))
+    assert len(bench.dispatcher.ready) <= 2 * READY_MOST
+    assert bench.status(60_000) == Status.WAITING
+
+
 # -- a store that refuses ------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -29,3 +30,17 @@ def test_only_who_runs_an_event_loop_is_spared(background: BackgroundThread) -> 
     assert not background.spares_caller()
     assert asyncio.run(in_loop()) == (True, False)
     assert not background.spares_caller()
+
+
+@pytest.mark.parametrize("until", [2 * threading.TIMEOUT_MAX, 1e300, float("inf")])
+def test_who_waits_for_ages_is_woken_all_the_same(until: float) -> None:
+    """Contract 1: `stop` waits for the grace period, however long somebody has made it."""
+    bell, ending = PipeBell(), threading.Event()
+    background = BackgroundThread(lambda: not ending.wait(), bell)
+
+    def condition() -> bool:
+        if background._gates:  # it is about to sleep
+            ending.set()
+        return False
+
+    assert not background.wait_for(condition, until)
