@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "messages": set(),
     "job": set(),
     "registry": {"job"},
-    "signature": set(),
+    "signature": {"errors"},
     "crontab": {"errors"},
     "schedule": {"crontab", "errors"},
     "payload": {"errors", "refusal", "tagged", "pickled"},
