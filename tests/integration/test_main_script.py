@@ -15,6 +15,7 @@ from autocron.stores import open_store
 
 PROGRAM = """
 import os
+from typing import NamedTuple
 import autocron
 from talk import talk
 from tasks import note, until_ready
@@ -29,6 +30,14 @@ class Box:
     @autocron.delay
     def method(number):
         return number * 2
+
+class Pair(NamedTuple):
+    left: int
+    right: int
+
+@autocron.delay
+def swap(pair):
+    return Pair(pair.right, pair.left)
 
 @autocron.delay
 def in_a_process(number):
@@ -135,6 +144,13 @@ def test_tasks_of_the_main_program(world: World, start: object) -> None:
     uuid = application.do("main_task(3).uuid")
     assert application.do(f"until_ready(autocron.Result(uuid={uuid!r}))") == [4, True]
     assert {each.error for each in world.stored()} == {""}
+
+
+def test_classes_of_the_main_script(world: World) -> None:
+    """Contract 3: functions of the main script work, and so do its classes as arguments and results."""
+    application = start_script(world)
+    application.do("import sys; sys.modules.pop('__mp_main__', None)")  # multiprocessing puts it there
+    assert application.do("until_ready(swap(Pair(1, 2))) == Pair(2, 1)") is True
 
 
 def test_cron_entries_of_the_main_program(world: World) -> None:
