@@ -195,6 +195,25 @@ class TestDelay:
             with pytest.raises(autocron.TaskError, match="generator"):
                 autocron.cron("@daily")(generator)
 
+    def test_static_methods_are_tasks_in_either_order(self) -> None:
+        """contract 3: calling the decorated function calls the function: with the same arguments."""
+
+        class Shop:
+            @autocron.delay
+            @staticmethod
+            def opens(hour: int) -> int:
+                return hour
+
+            @autocron.delay(minutes=5)
+            @staticmethod
+            @autocron.delay
+            def closes(hour: int) -> int:
+                return hour
+
+        assert Shop.opens(8).result == Shop().opens(8).result == 8
+        assert Shop.closes(20).result == Shop().closes(20).result == 20
+        assert isinstance(Shop().opens, Task)
+
     def test_class_methods_are_tasks_in_one_order_and_the_other_one_says_so(self) -> None:
         """contract 3: refused at the decoration; style 10: the way out."""
 
