@@ -130,7 +130,8 @@ class _Delay:
     @overload
     def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
     def __call__(self, function: Any, /) -> Any:
-        return Task(*_checked(function, "delay"), self._after, self._schedule)
+        task: Task[..., Any] = Task(*_checked(function, "delay"), self._after, self._schedule)
+        return staticmethod(task) if isinstance(function, staticmethod) else task
 
 
 @overload
@@ -233,10 +234,10 @@ def use_dialect(dialect: str) -> None:
 
 def _checked(function: Any, decorator: str) -> tuple[Callable[..., Any], str]:
     """The function itself, and its address."""
-    if isinstance(function, Task):  # decorated before: the same task, called in another way
-        return function.__wrapped__, function.address
     if isinstance(function, staticmethod):
         function = function.__func__
+    if isinstance(function, Task):  # decorated before: the same task, called in another way
+        return function.__wrapped__, function.address
     if isinstance(function, classmethod | property):
         kind = type(function).__name__
         raise TaskError(f"@{decorator}: a {kind} cannot be a task; decorate the function below it, @{kind} on top")

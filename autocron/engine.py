@@ -192,18 +192,18 @@ class Engine:
     def _hand_over(self, registrar: Registrar, job: Job) -> None:
         registrar.add(job, blocking=self._settings.blocking or self._is_exiting)
 
-    def look_up(self, id: bytes) -> tuple[Stored | None, bool]:
-        """A job as the store knows it, and whether pickles may be read."""
+    def look_up(self, id: bytes, question: str = messages.RESULT) -> tuple[Stored | None, bool]:
+        """A job as the store knows it, and whether pickles may be read; STATE as the `question` spares its payload."""
         registrar = self._own_registrar()
         if registrar is None:
             raise AutocronError(self._nobody())
         stored_all = registrar.is_idle()
-        answer = registrar.ask(messages.RESULT, id)
+        answer = registrar.ask(question, id)
         if answer is None and not stored_all:
             if registrar.holds(id):
                 answer = Stored(id, "", b"", 0.0, Status.WAITING.value, b"", "", 0.0)
             else:  # it may have come to the monitor right behind the question
-                answer = registrar.ask(messages.RESULT, id)
+                answer = registrar.ask(question, id)
         return (None if answer is None else Stored._make(answer)), self._pickle_allowed
 
     def get_results(self) -> list[Result[Any]]:

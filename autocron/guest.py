@@ -55,7 +55,7 @@ class Guest(Registrar):
             return super().ask(question, argument)
         store = self.interface.open_store(self.address)
         try:
-            if question == messages.RESULT:
+            if question in (messages.RESULT, messages.STATE):
                 assert isinstance(argument, bytes)
                 return store.result(argument)
             if question == messages.RESULTS:

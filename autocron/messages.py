@@ -21,6 +21,7 @@ ASK: Final = "ask"  # (request, question, argument)
 
 # the questions
 RESULT: Final = "result"  # job id → Stored | None
+STATE: Final = "state"  # job id → Stored without its payload | None
 RESULTS: Final = "results"  # (after id, limit) → [Stored, …], oldest first
 SETTINGS: Final = "settings"  # changes → all settings, changed
 OVERVIEW: Final = "overview"  # None → workers, links, counts, entries

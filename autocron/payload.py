@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from .errors import PayloadError
@@ -39,6 +40,17 @@ SCALARS = frozenset({type(None), bool, float, str})
 _UTF8 = ("utf-8", "surrogatepass")
 
 _to_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+
+
+class NotLoadedError(PayloadError):
+    """A payload names a class whose module is not loaded."""
+
+    def __init__(self, module: str, qualname: str) -> None:
+        super().__init__(
+            f"the payload cannot be read: it names {module}.{qualname}, but the module {module} is not loaded;"
+            " import it in the module of the task, and where results are read, or allow pickle"
+        )
+        self.module = module
 
 
 def encode(value: object, *, allow_pickle: bool = False, name: str = "value") -> bytes:
@@ -65,7 +77,7 @@ def decode(data: bytes, *, allow_pickle: bool = False) -> Any:
     """Return the value that `encode` was given.
 
     Raises PayloadError, and nothing else, if `data` was not written by `encode`, names a class that is not
-    loaded or has changed, or is pickled and `allow_pickle` is false.
+    loaded or has changed, or is pickled and `allow_pickle` is false. With it, the modules of classes are imported.
 
     >>> decode(b't{"$set":[1]}')
     {1}
@@ -77,11 +89,20 @@ def decode(data: bytes, *, allow_pickle: bool = False) -> Any:
     if read is None:
         raise PayloadError("the payload cannot be read: it begins with none of j, t, p")
     try:
-        return read(data)
+        return _read_importing(read, data) if allow_pickle else read(data)
     except PayloadError:
         raise
     except Exception as error:  # damaged bytes and classes of the application may raise anything
         raise PayloadError(f"the payload cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _read_importing(read: Callable[[bytes], Any], data: bytes) -> Any:
+    """A pickle imports what it names, so where pickles are allowed a tag may do so too."""
+    while True:
+        try:
+            return read(data)
+        except NotLoadedError as error:
+            import_module(error.module)
 
 
 def encode_call(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,7 +19,13 @@ PROTOCOL: Final = 5  # fixed, so that every supported Python reads what another 
 
 def read(data: bytes) -> Any:
     """The value, of a payload."""
-    return pickle.loads(data[1:])
+    return _Unpickler(io.BytesIO(data[1:])).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        # The application's main script, as a worker has loaded it.
+        return super().find_class("__main__" if module == "__mp_main__" else module, name)
 
 
 def pickled(value: object, name: str) -> bytes:

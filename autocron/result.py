@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar, cast
 
-from . import payload
+from . import messages, payload
 from .errors import PayloadError
 from .job import Status, Stored
 
@@ -76,7 +76,7 @@ class Result(Generic[T]):
         if self.uuid:
             from .engine import current  # noqa: PLC0415 - the engine makes results
 
-            stored, pickle_allowed = current().look_up(bytes.fromhex(self.uuid))
+            stored, pickle_allowed = current().look_up(bytes.fromhex(self.uuid), messages.STATE)
             if stored is None:
                 self.status = Status.UNAVAILABLE.value
             else:

@@ -36,14 +36,25 @@ def run(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
     try:
         value = function(*args, **kwargs)
         if isinstance(value, CoroutineType):
-            import asyncio  # noqa: PLC0415 - expensive, and few tasks need it
-
-            value = asyncio.run(value)
+            value = _run_to_its_end(value)
     except Interrupted:
         raise
     except BaseException as error:
         return Ended(None, message_of(error), error)
     return Ended(value, "")
+
+
+def _run_to_its_end(coroutine: CoroutineType[Any, Any, Any]) -> Any:
+    import asyncio  # noqa: PLC0415 - expensive, and few tasks need it
+
+    if asyncio._get_running_loop() is None:
+        return asyncio.run(coroutine)
+    # The caller is a coroutine itself, and one thread cannot have two loops that run.
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - where autocron is not active only
+    from contextvars import copy_context  # noqa: PLC0415
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        return elsewhere.submit(copy_context().run, asyncio.run, coroutine).result()
 
 
 def _is_ours(error: BaseException) -> bool:

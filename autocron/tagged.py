@@ -2,7 +2,7 @@
 
 Reading imports nothing and executes no code but that of the classes it names, which must be enums or
 dataclasses of modules that are loaded already: `_missing_` of a Flag, `__hash__` of a key, the
-`default_factory` of a field that is newer than the payload.
+`default_factory` of a field that is newer than the payload. Of a module that is not it only tells the name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from .errors import PayloadError
-from .payload import LARGE, MAX_DEPTH, SCALARS, json_reader
+from .payload import LARGE, MAX_DEPTH, SCALARS, NotLoadedError, json_reader
 from .refusal import PLAIN_DATA, Refusal, attributes, described, short, way_out
 
 # --- writing ---------------------------------------------------------------------------------------------
@@ -148,8 +148,9 @@ def _load_class(module: str, qualname: str, kind: str, is_kind: Callable[[type],
     cls = _found(module, qualname)
     if issubclass(type(cls), type) and is_kind(cls):
         return cls
-    why = f"there is no such {kind}" if module in sys.modules else f"the module {module} is not loaded"
-    raise PayloadError(f"the payload cannot be read: it names {module}.{qualname}, but {why}")
+    if module not in sys.modules:
+        raise NotLoadedError(module, qualname)
+    raise PayloadError(f"the payload cannot be read: it names {module}.{qualname}, but there is no such {kind}")
 
 
 def _load_enum(content: list[str]) -> Any:

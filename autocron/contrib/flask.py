@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 from .. import decorators
 from ..engine import current, start
 from ..errors import AutocronError
+from ..signature import signature_of
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -88,6 +89,7 @@ class Autocron:
                 with self.app().app_context():
                     return await function(*args, **kwargs)
 
+            call_async.__signature__ = signature_of(function)  # type: ignore[attr-defined]  # it passes all on
             return call_async  # type: ignore[return-value]  # a coroutine function, as before
 
         @functools.wraps(function)
@@ -95,6 +97,7 @@ class Autocron:
             with self.app().app_context():
                 return function(*args, **kwargs)
 
+        call.__signature__ = signature_of(function)  # type: ignore[attr-defined]  # as above
         return call
 
     def app(self) -> Flask:

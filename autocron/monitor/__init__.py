@@ -254,7 +254,7 @@ class Monitor:
 
     def _answer(self, channel: Channel, body: Body) -> None:
         _, request, question, argument = body
-        if question in (messages.RESULT, messages.RESULTS):
+        if question in (messages.RESULT, messages.STATE, messages.RESULTS):
             # Who asks after a job sees at least what had happened when it asked.
             now = self.interface.clock.time()
             self.dispatcher.add(now)

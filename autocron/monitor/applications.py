@@ -115,11 +115,11 @@ class Applications:
             channel.send((messages.REPLY, request, answer))
 
     def _answer(self, question: str, argument: Any) -> Any:
-        if question == messages.RESULT:
+        if question in (messages.RESULT, messages.STATE):
             found = self.store.result(argument)
             if found is None or 0 < found.expires <= self.interface.clock.time():
                 return None  # its time is over, though it may not yet be removed
-            return tuple(found)
+            return tuple(found if question == messages.RESULT else found._replace(payload=b""))
         if question == messages.RESULTS:
             after, limit = argument
             return self._page(self.store.results(after, limit))

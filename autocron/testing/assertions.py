@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,7 +9,7 @@ from ..registry import registry
 from . import hints
 from .durations import Duration, Moment, epoch_of, in_words, seconds_of
 from .engine import FakeEngine, current
-from .jobs import AnyTask, EnqueuedJob, address_of_task, name_of, short
+from .jobs import AnyTask, EnqueuedJob, address_of_task, bound, name_of, short
 from .report import FAILED, READY, Report, Run
 
 _ANYTHING: Final = object()
@@ -152,7 +151,7 @@ def when(due: float, now: float) -> str:
 
 def _bound(address: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return dict(inspect.signature(registry.tasks[address]).bind_partial(*args, **kwargs).arguments)
+        return dict(bound(registry.tasks[address], args, kwargs).arguments)
     except TypeError as error:
         raise TypeError(f"{name_of(address)}: {error}") from None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from .. import engine as engines
+from .. import messages
 from ..errors import AutocronError
 from ..interface import Clock, Interface, Random, Store
 from ..job import Job, Status, Stored
@@ -62,9 +63,9 @@ class GuardingEngine(engines.Engine):
         super()._hand_over(registrar, job)
         self._registered(job)
 
-    def look_up(self, id: bytes) -> tuple[Stored | None, bool]:
+    def look_up(self, id: bytes, question: str = messages.RESULT) -> tuple[Stored | None, bool]:
         """See `Engine.look_up`."""
-        answer = super().look_up(id)
+        answer = super().look_up(id, question)
         stored = answer[0]
         if stored is not None and stored.status in (Status.WAITING, Status.PROCESSING):
             self._count(stored)

@@ -15,6 +15,7 @@ from ..decorators import Task
 from ..job import Job
 from ..naming import address_of
 from ..registry import registry
+from ..signature import signature_of
 
 AnyTask = Task[..., Any] | Callable[..., Any] | str  # what names a task: itself, its function, or its name
 
@@ -91,11 +92,19 @@ def by_name(
     function = registry.tasks.get(address)
     if function is not None:
         with suppress(TypeError):  # a signature that has changed since, or arguments that never fitted
-            bound = inspect.signature(function).bind_partial(*args, **kwargs)
+            found = bound(function, args, kwargs)
             if defaults:
-                bound.apply_defaults()
-            return dict(bound.arguments)
+                found.apply_defaults()
+            return dict(found.arguments)
     return {**{str(number): value for number, value in enumerate(args)}, **kwargs}
+
+
+def bound(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
+    """Arguments by the parameters of what a decorator wraps, or by its own if they fit only these; else TypeError."""
+    try:
+        return inspect.signature(function).bind_partial(*args, **kwargs)
+    except TypeError:
+        return signature_of(function).bind_partial(*args, **kwargs)
 
 
 def call_of(address: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:

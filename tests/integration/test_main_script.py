@@ -16,6 +16,7 @@ from autocron.stores import open_store
 PROGRAM = """
 import os
 from dataclasses import dataclass
+from typing import NamedTuple
 import autocron
 from talk import talk
 from tasks import note, until_ready
@@ -38,6 +39,14 @@ class User:
 @autocron.delay
 def greet(user):
     return User(f"hello {user.name}")
+
+class Pair(NamedTuple):
+    left: int
+    right: int
+
+@autocron.delay
+def swap(pair):
+    return Pair(pair.right, pair.left)
 
 @autocron.delay
 def in_a_process(number):
@@ -152,6 +161,13 @@ def test_tasks_of_the_main_program(world: World, start: object) -> None:
     uuid = application.do("main_task(3).uuid")
     assert application.do(f"until_ready(autocron.Result(uuid={uuid!r}))") == [4, True]
     assert {each.error for each in world.stored()} == {""}
+
+
+def test_classes_of_the_main_script(world: World) -> None:
+    """Contract 3: functions of the main script work, and so do its classes as arguments and results."""
+    application = start_script(world)
+    application.do("import sys; sys.modules.pop('__mp_main__', None)")  # multiprocessing puts it there
+    assert application.do("until_ready(swap(Pair(1, 2))) == Pair(2, 1)") is True
 
 
 def test_cron_entries_of_the_main_program(world: World) -> None:

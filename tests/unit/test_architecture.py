@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "job": set(),
     "registry": {"errors", "job"},
     "naming": {"registry"},
-    "signature": set(),
+    "signature": {"errors"},
     "crontab": {"errors"},
     "schedule": {"crontab", "errors"},
     "payload": {"errors", "refusal", "tagged", "pickled"},

@@ -196,6 +196,25 @@ class TestDelay:
             with pytest.raises(autocron.TaskError, match="generator"):
                 autocron.cron("@daily")(generator)
 
+    def test_static_methods_are_tasks_in_either_order(self) -> None:
+        """contract 3: calling the decorated function calls the function: with the same arguments."""
+
+        class Shop:
+            @autocron.delay
+            @staticmethod
+            def opens(hour: int) -> int:
+                return hour
+
+            @autocron.delay(minutes=5)
+            @staticmethod
+            @autocron.delay
+            def closes(hour: int) -> int:
+                return hour
+
+        assert Shop.opens(8).result == Shop().opens(8).result == 8
+        assert Shop.closes(20).result == Shop().closes(20).result == 20
+        assert isinstance(Shop().opens, Task)
+
     def test_class_methods_are_tasks_in_one_order_and_the_other_one_says_so(self) -> None:
         """contract 3: refused at the decoration; style 10: the way out."""
 
@@ -380,6 +399,48 @@ class TestDelay:
             with pytest.raises(TypeError, match="kinds: "):
                 kinds(1, 2, 3)  # type: ignore[call-arg]
             assert engine.run_pending().results == [[1, 2, (), 3, 4, {}], [1, 2, (3,), 4, 4, {"e": 5}]]
+
+    def test_a_decorator_below_may_give_arguments_and_take_others(self) -> None:
+        """contract 3: wrong arguments for the signature are refused: for that of what is called."""
+
+        def with_session(function: Any) -> Any:
+            @functools.wraps(function)
+            def call(number: int, *, verbose: bool = False) -> object:
+                return function("session", number), verbose
+
+            return call
+
+        @autocron.delay
+        @with_session
+        def save(session: str, number: int) -> tuple[str, int]:
+            return session, number
+
+        assert save(1, verbose=True).result == (("session", 1), True)
+        with pytest.raises(TypeError, match=r"save: .*argument"):
+            save("session", 1)
+
+    def test_a_decorator_written_in_c_takes_what_its_function_takes(self) -> None:
+        """contract 3: wrong arguments for the signature are refused at the call."""
+        halve = autocron.delay(functools.cache(lambda number: number / 2))
+        assert halve(4).result == 2
+        with pytest.raises(TypeError, match="argument"):
+            halve(4, 2)
+
+    def test_an_argument_without_a_name_is_told_by_its_number(self) -> None:
+        """contract 3: arguments that cannot be serialised: the message names the argument."""
+
+        @autocron.delay
+        def anything(first: object, *others: object, **options: object) -> None: ...
+
+        with fake_engine(), open(__file__) as thing:
+            for call, name in (((thing, 0), "'first'"), ((0, thing), "2"), ((0, 0, thing), "3")):
+                with pytest.raises(TypeError, match=f"argument {name}: "):
+                    anything(*call)
+
+    def test_a_function_whose_arguments_nobody_knows_is_refused_at_the_decoration(self) -> None:
+        """contract 3: what cannot work is refused at the call or decoration; style: with the way out."""
+        with pytest.raises(autocron.TaskError, match=r"max: .*a function that calls it"):
+            autocron.delay(max)
 
 
 class TestCron:

@@ -672,12 +672,29 @@ def test_malicious_bytes(data: bytes) -> None:
         decode(data.replace(b"%(here)s", HERE.encode()))
 
 
-def test_decode_never_imports() -> None:
+def test_decode_imports_nothing_by_itself() -> None:
     """design 5: classes are resolved only from loaded modules."""
     sys.modules.pop("wave", None)  # any small module
     with pytest.raises(PayloadError, match="the module wave is not loaded"):
         decode(b't{"$dataclass":["wave","_wave_params",{}]}')
     assert "wave" not in sys.modules
+
+
+def test_where_pickles_are_allowed_the_modules_of_classes_are_imported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """contract 3: a dataclass arrives whether or not the module of the task imports its module."""
+    (tmp_path / "parts_of_shop.py").write_text("import dataclasses\n@dataclasses.dataclass\nclass Part:\n    id: int\n")
+    (tmp_path / "broken_shop.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    data = b't{"$dataclass":["parts_of_shop","Part",{"id":1}]}'
+    with pytest.raises(PayloadError, match="parts_of_shop is not loaded; import it in the module of the task"):
+        decode(data)
+    assert decode(data, allow_pickle=True).id == 1
+    monkeypatch.delitem(sys.modules, "parts_of_shop")
+    for module in ("broken_shop", "no_shop_at_all"):
+        with pytest.raises(PayloadError, match=r"cannot be read: .*Error: "):
+            decode(data.replace(b"parts_of_shop", module.encode()), allow_pickle=True)
 
 
 def test_decode_asks_no_lazy_module(monkeypatch: pytest.MonkeyPatch) -> None:

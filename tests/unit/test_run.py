@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 
 import pytest
 
@@ -24,6 +25,25 @@ def test_a_coroutine_is_run_in_a_loop_of_its_own() -> None:
 
     assert run(task, (), {}).value is True
     assert run(task, (), {}).value is True
+
+
+def test_a_coroutine_is_run_where_a_loop_is_running_already() -> None:
+    """contract 3: autocron inactive: the function runs in the caller, who may be a coroutine, and sees its context."""
+    name = ContextVar("name", default="")
+
+    async def task() -> str:
+        await asyncio.sleep(0)
+        return name.get()
+
+    async def fails() -> None:
+        raise SystemExit(3)
+
+    async def caller() -> None:
+        name.set("ann")
+        assert run(task, (), {}).value == "ann"
+        assert run(fails, (), {}).error == "SystemExit: 3"
+
+    asyncio.run(caller())
 
 
 def test_only_an_interruption_passes() -> None:

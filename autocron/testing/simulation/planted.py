@@ -187,10 +187,10 @@ def end_behind_the_welcome(self: Linker, link: Any, *more: Any) -> bool:
 
 
 @_method(Engine, "look_up", "a job that the store does not know waits, as long as anything is on its way")
-def removed_and_waiting(self: Engine, id: bytes) -> tuple[Stored | None, bool]:
+def removed_and_waiting(self: Engine, id: bytes, question: str = messages.RESULT) -> tuple[Stored | None, bool]:
     assert self._registrar is not None
     idle = self._registrar.is_idle()
-    answer = self._registrar.ask(messages.RESULT, id)
+    answer = self._registrar.ask(question, id)
     if answer is None and not idle:
         return Stored(id, "", b"", 0.0, 1, b"", "", 0.0), self._pickle_allowed
     return (None if answer is None else Stored._make(answer)), self._pickle_allowed

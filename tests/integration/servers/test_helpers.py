@@ -58,6 +58,7 @@ def tidy() -> str:
 """,
 }
 FLASK_TESTS = """
+import pytest
 from shop import create_app
 import shop.background
 
@@ -73,6 +74,9 @@ def test_calls_run_in_the_caller(tmp_path, monkeypatch):
         assert shop.background.greet("ann").result == "hello, ann."
     assert app.test_client().post("/", data={"name": "bob"}).status_code == 303
     assert shop.background.tidy() == "shop"
+    for task in (shop.background.greet, shop.background.greet_later):
+        with pytest.raises(TypeError, match="argument"):
+            task("ann", "bob")
 
 def test_a_task_is_called_in_another_way(fake_engine):
     background = shop.background.background

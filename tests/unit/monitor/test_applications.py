@@ -10,7 +10,7 @@ from small import Link, Small
 import autocron
 from autocron import messages
 from autocron.errors import StoreFull
-from autocron.job import Status
+from autocron.job import Status, Stored
 
 ran: list[str] = []
 
@@ -202,6 +202,21 @@ def test_a_result_is_seen_by_who_asks_as_it_was_when_it_asked(small: Small) -> N
     assert (request, stored[4]) == (5, Status.READY)
 
 
+def test_the_state_of_a_job_is_told_without_its_arguments(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 4: is_ready(), asked again and again, costs the same however large the arguments are."""
+    result = small.call(note.__wrapped__, "one")
+    id = bytes.fromhex(result.uuid)
+    small.settle()
+    whole = Stored._make(small.ask(messages.RESULT, id))
+    assert Stored._make(small.ask(messages.STATE, id)) == whole._replace(payload=b"")
+    assert small.ask(messages.STATE, b"?") is None
+    asked: list[str] = []
+    ask = small.registrar.ask
+    monkeypatch.setattr(small.registrar, "ask", lambda question, id: asked.append(question) or ask(question, id))
+    assert result.is_ready()
+    assert asked == [messages.STATE]
+
+
 def test_a_result_is_unavailable_from_the_moment_its_time_is_over(small: Small) -> None:
     """contract 4: kept for the stored time to live; that it is removed a little later shows nowhere."""
     result = small.call(note.__wrapped__, "x")
@@ -221,8 +236,6 @@ def test_results_come_in_pages_of_a_sane_size(small: Small, monkeypatch: pytest.
     for number in range(20):
         small.call(note.__wrapped__, f"{number}" * 300)
     small.settle()
-    from autocron.job import Stored
-
     pages = []
     after = b""
     while page := small.ask(messages.RESULTS, (after, 500)):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -40,6 +42,27 @@ def test_arguments_are_compared_by_the_names_of_parameters(fake_engine: FakeEngi
     assert_enqueued(send_reminder, user_id=pytest.approx(7.0))
     assert_enqueued(send_reminder)
     assert_not_enqueued(send_reminder, user_id=8)
+
+
+def test_arguments_that_only_a_decorator_below_takes_are_compared_too(fake_engine: FakeEngine) -> None:
+    """contract 7: what can be called can be asserted."""
+
+    def with_flag(function: Any) -> Any:
+        @functools.wraps(function)
+        def call(*args: object, flag: bool = False, **kwargs: object) -> object:
+            return function(*args, **kwargs)
+
+        return call
+
+    @autocron.delay
+    @with_flag
+    def send(to: str) -> None: ...
+
+    send("ann")
+    assert_enqueued(send, to="ann")
+    assert_not_enqueued(send, "ann", flag=True)
+    send("ann", flag=True)
+    assert_enqueued(send, "ann", flag=True)
 
 
 def test_the_due_time_needs_no_tolerance(fake_engine: FakeEngine) -> None:
