@@ -34,16 +34,21 @@ class Ended(NamedTuple):
 def run(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Ended:
     """Call the function; a coroutine is run to its end. Only `Interrupted` passes."""
     try:
-        value = function(*args, **kwargs)
-        if isinstance(value, CoroutineType):
-            import asyncio  # noqa: PLC0415 - expensive, and few tasks need it
-
-            value = asyncio.run(value)
+        value = completed(function(*args, **kwargs))
     except Interrupted:
         raise
     except BaseException as error:
         return Ended(None, message_of(error), error)
     return Ended(value, "")
+
+
+def completed(value: Any) -> Any:
+    """What a function has returned; a coroutine is run to its end."""
+    if isinstance(value, CoroutineType):
+        import asyncio  # noqa: PLC0415 - expensive, and few tasks need it
+
+        return asyncio.run(value)
+    return value
 
 
 def _is_ours(error: BaseException) -> bool:
