@@ -95,6 +95,13 @@ class Runner:
 
     # -- who runs it -----------------------------------------------------------------------------------------
 
+    def check_idle(self) -> None:
+        """AutocronError while a task is being run."""
+        if self.is_running:
+            raise AutocronError(
+                "only the test moves time, runs jobs and sets traps; a task that is being run cannot do it"
+            )
+
     def run(self, steps: Steps, admits: Admits = None, *, raises: bool = True) -> Report:
         """Run it here."""
         with self._running(admits) as runs:
@@ -112,8 +119,7 @@ class Runner:
 
     @contextmanager
     def _running(self, admits: Admits) -> Iterator[list[Run]]:
-        if self.is_running:
-            raise AutocronError("time and work are moved by the test; a task that is being run cannot do it")
+        self.check_idle()
         self.world.pump()
         self.is_running = True
         try:

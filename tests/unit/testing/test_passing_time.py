@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -217,13 +218,26 @@ def test_upcoming_lists_fire_times_in_their_order() -> None:
         assert not pending()
 
 
-def test_moving_time_inside_a_task_is_refused(fake_engine: FakeEngine) -> None:
-    """contract 7: a re-entrant call is an error."""
+@pytest.mark.parametrize(
+    "move",
+    [
+        run_pending,
+        lambda: fast_forward("1h"),
+        lambda: fast_forward("1h", run=False),
+        lambda: travel_to(START, run=False),
+        lambda: outage("1h"),
+    ],
+)
+def test_moving_time_inside_a_task_is_refused(fake_engine: FakeEngine, move: Callable[[], object]) -> None:
+    """contract 7: a re-entrant call is an error, and moves nothing."""
 
     @autocron.delay
     def clever() -> None:
-        run_pending()
+        move()
 
+    before = fake_engine.now()
     clever()
     with pytest.raises(autocron.AutocronError, match="a task that is being run cannot do it"):
         run_pending()
+    assert fake_engine.now() == before
+    assert history().times == 1
