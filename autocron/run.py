@@ -34,9 +34,7 @@ class Ended(NamedTuple):
 def run(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Ended:
     """Call the function; a coroutine is run to its end. Only `Interrupted` passes."""
     try:
-        value = function(*args, **kwargs)
-        if isinstance(value, CoroutineType):
-            value = _run_to_its_end(value)
+        value = completed(function(*args, **kwargs))
     except Interrupted:
         raise
     except BaseException as error:
@@ -44,17 +42,20 @@ def run(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
     return Ended(value, "")
 
 
-def _run_to_its_end(coroutine: CoroutineType[Any, Any, Any]) -> Any:
+def completed(value: Any) -> Any:
+    """What a function has returned; a coroutine is run to its end."""
+    if not isinstance(value, CoroutineType):
+        return value
     import asyncio  # noqa: PLC0415 - expensive, and few tasks need it
 
     if asyncio._get_running_loop() is None:
-        return asyncio.run(coroutine)
+        return asyncio.run(value)
     # The caller is a coroutine itself, and one thread cannot have two loops that run.
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - where autocron is not active only
     from contextvars import copy_context  # noqa: PLC0415
 
     with ThreadPoolExecutor(1) as elsewhere:
-        return elsewhere.submit(copy_context().run, asyncio.run, coroutine).result()
+        return elsewhere.submit(copy_context().run, asyncio.run, value).result()
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -26,18 +26,29 @@ class Crash:
     """
 
     def __init__(self, address: str, function: Function, before: str | None, times: int) -> None:
+        if times < 1:
+            raise ValueError(f"times={times!r}: a worker dies once or more often")
         self.task = name_of(address)
         self.before = before
-        self.left = times
+        self.times = self.left = times
+        self.is_survived = False  # the task has caught it
         self.code: CodeType = inspect.unwrap(function).__code__
         self._line = None if before is None else _line_with(before, function, self.task)
 
     def check(self) -> None:
         """AssertionError if it has not come."""
+        where = "" if self.before is None else f", before={self.before!r}"
         if self.left:
-            where = "" if self.before is None else f", before={self.before!r}"
+            came = self.times - self.left
+            how = f"it came {came} of {self.times} times" if came else "it did not come"
+            limit = ", and a job is given up when its third worker has died" if came else ""
             raise AssertionError(
-                f"crash_worker(during={self.task}{where}): it did not come; the task was not run, or not to that line"
+                f"crash_worker(during={self.task}{where}): {how}; the task was not run, or not to that line{limit}"
+            )
+        if self.is_survived:
+            raise AssertionError(
+                f"crash_worker(during={self.task}{where}): the task has caught the death of its worker and gone on, "
+                "which no dead process does; let it catch Exception instead of everything"
             )
 
     def wrap(self, process: WorkerProcess, function: Function) -> Function:
@@ -82,6 +93,7 @@ class _Doom:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if self._crash.before is not None:
             sys.settrace(self._before)
+            self._crash.is_survived |= error is None and not self._process.is_alive
         elif error is not None and not isinstance(error, Killed):
             self._die()  # it has raised, and nobody will know
 

@@ -268,9 +268,10 @@ class FakeEngine:
         return self._runner.run(lambda runs: self._runner.passing(runs, target, limit, raising), raises=raising)
 
     def _check_can_run(self) -> None:
-        self.engine.progress()
         if self._mode == "off":
             raise AutocronError(REAL)
+        self._runner.check_idle()
+        self.engine.progress()
 
     # -- what can go wrong -----------------------------------------------------------------------------------
 
@@ -297,8 +298,6 @@ class FakeEngine:
         more until `release()` or the end of the block; all others go on. See `Trap`.
         """
         self._check_can_run()
-        if self._runner.is_running:
-            raise AutocronError(f"trap({point!r}): traps are set by the test; a task that is being run cannot do it")
         return self.spawner.trap(point)
 
     def _wrap(self, process: WorkerProcess, address: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from .running import is_in_loop
 from .spawner import InProcessSpawner
 
 MOST_POLLS: Final = 10  # of one unfinished job, with nothing run between: no poll will ever be answered otherwise
+MOST_POLLS_IN_LOOP: Final = 1000  # of an event loop, in which somebody else may still have it run
 
 
 class TaskPending(AutocronError):
@@ -46,7 +48,7 @@ class GuardingEngine(engines.Engine):
         self._registered = registered
         self._asked = asked
         self._thread = threading.get_ident()
-        self._polls: tuple[bytes, int] = (b"", 0)
+        self._polls: Counter[bytes] = Counter()  # by job
 
     def start(self, database_file: str | Path, workers: int | None = None) -> bool:
         """Whatever the file, the tasks run in this process; True."""
@@ -67,26 +69,36 @@ class GuardingEngine(engines.Engine):
         """See `Engine.look_up`."""
         answer = super().look_up(id, question)
         stored = answer[0]
-        if stored is not None and stored.status in (Status.WAITING, Status.PROCESSING):
-            self._count(stored)
-        elif stored is not None:
+        if stored is None or stored.status in (Status.WAITING, Status.PROCESSING):
+            self._count(id, stored)
+        else:
             self._asked(stored)
         return answer
 
     def progress(self) -> None:
         """Something has been run or moved, so the next question may have another answer."""
-        self._polls = (b"", 0)
+        self._polls.clear()
 
-    def _count(self, stored: Stored) -> None:
-        id, polls = self._polls
-        self._polls = (stored.id, polls + 1 if id == stored.id else 1)
-        if self._polls[1] >= MOST_POLLS and threading.get_ident() == self._thread and not is_in_loop():
-            self.progress()
-            self._spawner.world.check_held()
+    def _count(self, id: bytes, stored: Stored | None) -> None:
+        if threading.get_ident() != self._thread:  # the test may have it run meanwhile
+            return
+        self._polls[id] += 1
+        in_loop = is_in_loop()
+        most = MOST_POLLS_IN_LOOP if in_loop else MOST_POLLS
+        if self._polls[id] < most:
+            return
+        self.progress()
+        if stored is None:
             raise TaskPending(
-                f"{name_of(stored.task)} was asked for {MOST_POLLS} times and has not run: nothing runs in the "
-                "background here; call run_pending() or fast_forward() before you wait for its result"
+                f"the job {id.hex()} was asked for {most} times, and this engine does not know it: the time to live of "
+                "its result is over, or it is of another test; ask the report or history() what became of it"
             )
+        self._spawner.world.check_held()
+        how = "await arun_pending() or afast_forward()" if in_loop else "call run_pending() or fast_forward()"
+        raise TaskPending(
+            f"{name_of(stored.task)} was asked for {most} times and has not run: nothing runs in the "
+            f"background here; {how} before you wait for its result"
+        )
 
     def lose(self) -> None:
         """This process has died."""

@@ -127,7 +127,8 @@ class WorkerProcess(Process):
         self.interface = world.interface_of(view)
         self.parent = parent
         self.worker: Worker | None = None
-        self._answer: list[Body] = []  # of the job that takes its time
+        self.lasting: Job | None = None  # the job that takes its time
+        self._answer: list[Body] = []  # of that job
         self._answer_at: float | None = None  # monotonic
 
     def ask_to_stop(self) -> None:
@@ -150,7 +151,7 @@ class WorkerProcess(Process):
                 self.channel,
                 InProcessCode(self),
                 pickle_allowed=pickle_allowed,
-                observe=self.world.observe,
+                observe=lambda job, ended: self.world.observe(self, job, ended),
             )
             self.channel.send((messages.READY,))
             return
@@ -179,6 +180,7 @@ class WorkerProcess(Process):
                 self.world.end(self)
             return
         # It is run now, and answered for when its time is over.
+        self.lasting = job
         self.channel.held = self._answer = []
         self._answer_at = self.world.clock.monotonic() + seconds
         self.worker.step()
@@ -194,7 +196,7 @@ class WorkerProcess(Process):
         return self._answer_at is not None and self.world.clock.monotonic() >= self._answer_at
 
     def _send_answer(self) -> None:
-        self._answer_at = None
+        self._answer_at = self.lasting = None
         self.begun = None
         for body in self._answer:
             self.channel.send(body)

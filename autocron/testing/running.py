@@ -17,7 +17,6 @@ from ..job import Job, Stored
 from ..registry import registry
 from ..run import Ended
 from .awaiting import run_awaiting
-from .crashing import Killed
 from .freezing import FollowingClock
 from .jobs import arguments_of, call_of, is_async, name_of
 from .memory import MemoryStore
@@ -46,7 +45,9 @@ class Runner:
         self.runs: list[Run] = []
         self.unobserved: dict[bytes, Run] = {}  # failures that nobody has seen
         self._last: Run | None = None
+        self._lasting: dict[int, list[Run]] = {}  # worker → the runs that are reported, of the job that takes its time
         world.observe = self._observe
+        world.lose = self._lose
         world.admit(nothing)
 
     # -- what is run -----------------------------------------------------------------------------------------
@@ -68,6 +69,8 @@ class Runner:
                 run = self._last
                 if run is not None:
                     runs.append(run)
+                    if worker.lasting is not None:
+                        self._lasting[worker.pid] = runs
                     self._raise(run, raises)
 
     def passing(self, runs: list[Run], target: float, limit: int | None, raises: bool) -> Iterator[WorkerProcess]:
@@ -95,6 +98,13 @@ class Runner:
 
     # -- who runs it -----------------------------------------------------------------------------------------
 
+    def check_idle(self) -> None:
+        """AutocronError while a task is being run."""
+        if self.is_running:
+            raise AutocronError(
+                "only the test moves time, runs jobs and sets traps; a task that is being run cannot do it"
+            )
+
     def run(self, steps: Steps, admits: Admits = None, *, raises: bool = True) -> Report:
         """Run it here."""
         with self._running(admits) as runs:
@@ -112,8 +122,7 @@ class Runner:
 
     @contextmanager
     def _running(self, admits: Admits) -> Iterator[list[Run]]:
-        if self.is_running:
-            raise AutocronError("time and work are moved by the test; a task that is being run cannot do it")
+        self.check_idle()
         self.world.pump()
         self.is_running = True
         try:
@@ -133,17 +142,23 @@ class Runner:
 
     # -- what became of it -----------------------------------------------------------------------------------
 
-    def _observe(self, job: Job, ended: Ended) -> None:
+    def _observe(self, worker: WorkerProcess, job: Job, ended: Ended) -> None:
         """A worker has run a job."""
         error = ended.exception
-        if error is None:
-            run = Run(job, self.clock.time(), READY, ended.value)
-        elif isinstance(error, Killed):
+        if not worker.is_alive:
             run = Run(job, self.clock.time(), CRASHED)
+        elif error is None:
+            run = Run(job, self.clock.time(), READY, ended.value)
         else:
             run = self.unobserved[job.id] = Run(job, self.clock.time(), FAILED, None, error)
         self.runs.append(run)
         self._last = run
+
+    def _lose(self, job: Job) -> None:
+        """The worker has died before the time of this job was over."""
+        self.unobserved.pop(job.id, None)
+        for runs in (self.runs, *self._lasting.values()):
+            runs[:] = [Run(job, run.began, CRASHED) if run.job is job else run for run in runs]
 
     def report(self, runs: list[Run], raises: bool = False) -> Report:
         """These runs; where errors were not raised, whoever looks at it has seen them."""

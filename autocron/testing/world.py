@@ -200,7 +200,8 @@ class World:
         self.monitors: dict[int, MonitorProcess] = {}
         self.workers: dict[int, WorkerProcess] = {}
         self.begun: dict[int, bytes | None] = {}
-        self.observe: Callable[[Job, Ended], None] = lambda job, ended: None
+        self.observe: Callable[[WorkerProcess, Job, Ended], None] = lambda worker, job, ended: None
+        self.lose: Callable[[Job], None] = lambda job: None  # what was observed of this job has come to nothing
         self.admits: Callable[[Job], bool] | None = None  # only these jobs are given to workers; see `admit`
         self.durations: dict[str, float] = {}  # seconds that tasks take
         # What a worker calls in place of the function of a task.
@@ -369,6 +370,7 @@ class World:
         if isinstance(process, WorkerProcess):
             if self.workers.pop(process.pid, None) is None:
                 return
+            self._lose(process)
             self.begun[process.pid] = process.begun
             process.parent.told.append(Exited(process.channel.peer, signal, None if signal else 0))
         elif isinstance(process, MonitorProcess):
@@ -407,7 +409,12 @@ class World:
                     begun.append(worker.begun)
                 self._unwind(worker)
                 self.workers.pop(worker.pid)
+                self._lose(worker)
         return begun
+
+    def _lose(self, worker: WorkerProcess) -> None:
+        if worker.lasting is not None:
+            self.lose(worker.lasting)
 
     def close(self) -> None:
         """No process is left in the middle of a turn."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from .tape import Entry, Numbers, numbers_of, save
 
 DIRECTORY: Final = Path(".autocron-sim")
 CHUNK: Final = 25
+LONGEST_NAME: Final = 100  # of a test, as a part of a file name
 
 
 @dataclass
@@ -111,10 +113,13 @@ def shrunk(seed: int, switcher: Switcher, numbers: Numbers | None = None, tale: 
     return run(seed, numbers_of(shrink(entries, fails)), switcher=switcher, tale=tale)
 
 
-def write(verdict: Verdict, directory: Path = DIRECTORY) -> Path:
-    """Keep the tape of a run in a file that can be played again."""
+def write(verdict: Verdict, directory: Path = DIRECTORY, test: str = "") -> Path:
+    """Keep the tape of a run in a file that can be played again; `test`: of whose simulation, if not of our own."""
     assert verdict.failure is not None
-    path = directory / f"seed-{verdict.seed}.json"
+    name = re.sub(r"[^\w.]+", "-", test)[-LONGEST_NAME:].strip("-")
+    path = directory / f"{f'{name}-' if name else ''}seed-{verdict.seed}.json"
     about = {"seed": verdict.seed, "promise": verdict.failure.promise, "seen": verdict.failure.seen}
+    if test:
+        about["test"] = test
     save(path, verdict.numbers, {**about, "story": verdict.story})
     return path

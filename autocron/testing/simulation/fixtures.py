@@ -28,7 +28,8 @@ def autocron_sim(request: pytest.FixtureRequest) -> Iterator[Simulation]:
     before = dict(registry.tasks), dict(registry.entries), dict(registry.decorated)
     config = request.config
     markers = reversed(list(request.node.iter_markers("autocron_sim")))
-    yield of_markers(markers, config.getoption("--autocron-seeds"), config.getoption("--autocron-replay"))
+    seeds, replay = config.getoption("--autocron-seeds"), config.getoption("--autocron-replay")
+    yield of_markers(markers, seeds, replay, request.node.nodeid)
     registry.tasks, registry.entries, registry.decorated = before
     registry.version += 1
 

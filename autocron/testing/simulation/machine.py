@@ -70,6 +70,7 @@ class Actor:
         self.until: float | None = None  # monotonic; or for that
         self.signalled = False  # interrupts what it waits for
         self.label = ""  # the labelled call it is in
+        self.at_point = False  # what is done there, looking at promises of a user too, has no points itself
         self.ran = 0  # when it was last chosen, in events
         self.ended = False
 
@@ -229,8 +230,12 @@ class Machine:
             raise Killed
         self._count()
         self.trace.append((self.clock.monotonic(), actor.name, name))
-        self.witness.passed(actor, name)
-        self.chance.strike(actor, name)
+        actor.at_point = True
+        try:
+            self.witness.passed(actor, name)
+            self.chance.strike(actor, name)
+        finally:
+            actor.at_point = False
         self._switch()
         self._wake(actor)
 

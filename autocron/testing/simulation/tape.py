@@ -85,11 +85,15 @@ def save(path: Path, numbers: Numbers, about: Mapping[str, object]) -> None:
     path.write_text(json.dumps({"format": FORMAT, **about, "tape": rows}, indent=1, sort_keys=True) + "\n")
 
 
-def load(path: Path) -> tuple[Numbers, dict[str, object]]:
-    """A tape and what is said about it. ValueError if the file is no tape."""
+def load(path: Path, test: str = "") -> tuple[Numbers, dict[str, object]]:
+    """A tape and what is said about it. ValueError if the file is no tape, or that of another test."""
     try:
         found = json.loads(path.read_text())
         rows = found.pop("tape")
-        return {label: {int(index): value for index, value in row.items()} for label, row in rows.items()}, found
+        numbers = {label: {int(index): value for index, value in row.items()} for label, row in rows.items()}
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: this is not a tape of the simulator ({error})") from error
+    if (other := found.get("test", "")) != test:
+        ours = "autocron's own runs"
+        raise ValueError(f"{path}: this is the tape of {other or ours}, not of {test or ours}")
+    return numbers, found

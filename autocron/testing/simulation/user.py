@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
@@ -12,7 +13,7 @@ from ...errors import AutocronError
 from ...job import Entry
 from ...registry import registry
 from .aims import CRASH, KILL, PAUSE
-from .campaign import DIRECTORY, a_switcher, shrunk, write
+from .campaign import a_switcher, shrunk, write
 from .disk import Disk
 from .faults import Faults, Swarm
 from .invariants import Witness, holds
@@ -29,6 +30,11 @@ SHAKE_S: Final = 5.0  # faults strike for so long, if the workload is not throug
 RECOVERY_S: Final = 600.0
 HORIZON_S: Final = 30 * 86400.0  # delayed jobs are waited for so long
 SMALLEST_STEP_S: Final = 0.25
+NOT_AGAIN: Final = (
+    "it did not happen again when the seed was run once more: chance, time or threads outside of the simulation "
+    "have a part in it; give them a fixed beginning in autocron_sim.setup(function)"
+)
+OPTIONS: Final = ("seeds", "workers", "first")  # of the marker
 
 Condition = Callable[[], object]
 
@@ -42,10 +48,15 @@ class Simulation:
     ...     autocron_sim.eventually(lambda: bank.balance("ann") == 70)
     """
 
-    def __init__(self, seeds: int = SEEDS, workers: int = 1, first: int = 0, replay: Path | None = None) -> None:
+    def __init__(
+        self, seeds: int = SEEDS, workers: int = 1, first: int = 0, replay: Path | None = None, test: str = ""
+    ) -> None:
+        if seeds < 1:
+            raise ValueError(f"seeds={seeds!r}: at least one run is needed, or nothing is shown")
         self._seeds = range(first, first + seeds)
         self._workers = workers
         self._replay = replay
+        self._test = test  # whose simulation this is, as pytest names it
         self._setups: list[Callable[[], object]] = []
         self._workloads: list[Callable[[], object]] = []
         self._always: list[tuple[Condition, str]] = []
@@ -78,7 +89,7 @@ class Simulation:
             raise TypeError("there is nothing to simulate: give autocron_sim.workload(function) a function")
         with a_switcher() as switcher:
             if self._replay is not None:
-                numbers, about = load(self._replay)
+                numbers, about = load(self._replay, self._test)
                 verdict = run(int(str(about["seed"])), numbers, switcher=switcher, tale=self)
                 if verdict.failure is not None:
                     raise AssertionError(f"{self._replay}, played again:\n{failure_in_words(verdict)}")
@@ -86,8 +97,14 @@ class Simulation:
             for seed in self._seeds:
                 verdict = run(seed, switcher=switcher, tale=self)
                 if verdict.failure is not None:
-                    original = sum(map(len, verdict.numbers.values()))
-                    raise AssertionError(_report(shrunk(seed, switcher, tale=self), original))
+                    raise AssertionError(self._report(verdict, shrunk(seed, switcher, tale=self)))
+
+    def _report(self, first: Verdict, small: Verdict) -> str:
+        if small.failure is None:
+            return f"{failure_in_words(first)}\n{NOT_AGAIN}"
+        words = failure_in_words(small, sum(map(len, first.numbers.values())))
+        which = f" {shlex.quote(self._test)}" if self._test else ""
+        return f"{words}\nplay it again: pytest{which} --autocron-replay {write(small, test=self._test)}"
 
     # -- see run.Tale ----------------------------------------------------------------------------------------
 
@@ -194,16 +211,15 @@ def _described(condition: Condition) -> str:
         return "a lambda"
 
 
-def _report(verdict: Verdict, original: int) -> str:
-    path = write(verdict, DIRECTORY)
-    return f"{failure_in_words(verdict, original)}\nplay it again: pytest --autocron-replay {path}"
-
-
-def of_markers(markers: Iterable[Any], seeds: int | None, replay: str | None) -> Simulation:
+def of_markers(markers: Iterable[Any], seeds: int | None, replay: str | None, test: str) -> Simulation:
     """The simulation that markers and options ask for. TypeError for unknown arguments."""
     options: dict[str, Any] = {}
     for marker in markers:
+        unknown = [*map(repr, marker.args), *(f"{name}=" for name in marker.kwargs if name not in OPTIONS)]
+        if unknown:
+            wrong = f"@pytest.mark.autocron_sim({', '.join(unknown)})"
+            raise TypeError(f"{wrong}: only {', '.join(OPTIONS)} are known, as keywords")
         options |= marker.kwargs
     if seeds is not None:
         options["seeds"] = seeds
-    return Simulation(**options, replay=None if replay is None else Path(replay))
+    return Simulation(**options, replay=None if replay is None else Path(replay), test=test)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 import autocron
-from autocron.testing import FakeEngine, arun_pending, fast_forward, run_pending
+from autocron.testing import FakeEngine, TaskPending, arun_pending, fast_forward, run_pending
 
 
 def test_an_async_task_runs_in_a_plain_test(fake_engine: FakeEngine) -> None:
@@ -132,3 +132,28 @@ def test_the_loop_may_be_that_of_anyio(fake_engine: FakeEngine) -> None:
         assert (await arun_pending()).results == [anyio.get_current_task().id]
 
     anyio.run(test)
+
+
+def test_polls_in_a_loop_raise_when_nobody_answers_them(fake_engine: FakeEngine) -> None:
+    """testing 1: never hang; another coroutine has some time to have the job run."""
+
+    @autocron.delay
+    async def double(n: int) -> int:
+        return 2 * n
+
+    async def poll(result: autocron.Result[int]) -> int:
+        while not result.is_ready():
+            await asyncio.sleep(0)
+        return result.result
+
+    async def run_later() -> None:
+        for _ in range(100):
+            await asyncio.sleep(0)
+        await arun_pending()
+
+    async def test() -> None:
+        assert (await asyncio.gather(poll(double(21)), run_later()))[0] == 42
+        with pytest.raises(TaskPending, match=r"await arun_pending\(\) or afast_forward\(\) before"):
+            await poll(double(1))
+
+    asyncio.run(test())

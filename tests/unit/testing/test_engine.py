@@ -179,6 +179,43 @@ def test_a_poll_that_can_never_succeed_raises(fake_engine: FakeEngine) -> None:
         poll()
 
 
+def test_polls_for_several_jobs_in_turn_raise(fake_engine: FakeEngine) -> None:
+    """testing 1: never hang; and asking many jobs once is no waiting."""
+
+    @autocron.delay
+    def never(n: int) -> None: ...
+
+    results = [never(n) for n in range(20)]
+    for _ in range(3):
+        assert sum(result.is_ready() for result in results) == 0
+
+    def poll() -> None:
+        while sum(result.is_ready() for result in results) < len(results):
+            pass
+
+    with pytest.raises(TaskPending, match="never was asked for 10 times and has not run"):
+        poll()
+    run_pending()
+    poll()
+
+
+def test_polls_for_a_result_whose_time_is_over_raise(fake_engine: FakeEngine) -> None:
+    """testing 1: never hang; contract 4: a result is removed after its time to live."""
+
+    @autocron.delay
+    def quick() -> None: ...
+
+    result = quick()
+    fast_forward("1d")
+
+    def poll() -> None:
+        while not result.is_ready():
+            pass
+
+    with pytest.raises(TaskPending, match=r"time to live of its result is over, .* ask the report or history\(\)"):
+        poll()
+
+
 def test_what_a_block_registers_is_captured(fake_engine: FakeEngine) -> None:
     """contract 7: `captured` lists only what the block has enqueued."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -182,6 +183,88 @@ def test_a_crash_that_never_comes_is_an_error() -> None:
         test()
 
 
+def test_a_crash_that_comes_less_often_is_an_error() -> None:
+    """contract 6: a poisonous job is given up after three deaths, so no more of them come."""
+
+    @autocron.delay
+    def poison() -> None: ...
+
+    def test() -> None:
+        with in_force():
+            crash_worker(during=poison, times=5)
+            poison()
+            run_pending()
+
+    with pytest.raises(AssertionError, match=r"it came 3 of 5 times; .* given up when its third worker has died"):
+        test()
+
+
+@pytest.mark.parametrize("times", [0, -1])
+def test_a_crash_comes_at_least_once(fake_engine: FakeEngine, times: int) -> None:
+    """style 10: an error names the argument and the value."""
+
+    @autocron.delay
+    def charge() -> None: ...
+
+    with pytest.raises(ValueError, match=f"times={times}: a worker dies once or more often"):
+        crash_worker(during=charge, times=times)
+
+
+def test_a_task_that_survives_the_death_of_its_worker_is_told_so() -> None:
+    """contract 6: what a dead process has not done, a task that catches everything must not do either."""
+
+    @autocron.delay
+    def charge() -> str:
+        try:
+            note = "paid"
+        except:  # noqa: E722
+            note = "unknown"
+        return note
+
+    def test() -> None:
+        with in_force():
+            crash_worker(during=charge, before='"paid"')
+            charge()
+            assert [run.outcome for run in run_pending()] == ["crashed", "ready"]
+
+    with pytest.raises(AssertionError, match=r"has caught the death of its worker .* catch Exception"):
+        test()
+
+
+def test_a_job_whose_worker_dies_before_its_time_is_over_has_crashed(fake_engine: FakeEngine) -> None:
+    """contract 6: it is run again; what its first run returned has reached nobody."""
+
+    @autocron.delay
+    def slow() -> str:
+        return "done"
+
+    simulate_duration(slow, "10m")
+    slow()
+    first = fast_forward("5m")
+    assert first.results == ["done"]
+    again = outage("1h")
+    assert [run.outcome for run in first] == ["crashed"]
+    assert [run.outcome for run in history()] == ["crashed", "ready"]
+    fast_forward("10m")
+    assert again.results == history().results == ["done"]
+
+
+def test_an_error_that_reached_nobody_is_nobodys(fake_engine: FakeEngine) -> None:
+    """contract 6: the failure of a run whose worker has died is none that somebody should have looked at."""
+    tries = []
+
+    @autocron.delay
+    def slow() -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ValueError
+
+    simulate_duration(slow, "10m")
+    slow()
+    run_pending(raises=False)
+    outage("1h")
+
+
 def test_the_clock_can_be_set_back(fake_engine: FakeEngine) -> None:
     """contract 7: travel_to the past sets the clock back, and nothing runs twice."""
 
@@ -217,13 +300,26 @@ def test_upcoming_lists_fire_times_in_their_order() -> None:
         assert not pending()
 
 
-def test_moving_time_inside_a_task_is_refused(fake_engine: FakeEngine) -> None:
-    """contract 7: a re-entrant call is an error."""
+@pytest.mark.parametrize(
+    "move",
+    [
+        run_pending,
+        lambda: fast_forward("1h"),
+        lambda: fast_forward("1h", run=False),
+        lambda: travel_to(START, run=False),
+        lambda: outage("1h"),
+    ],
+)
+def test_moving_time_inside_a_task_is_refused(fake_engine: FakeEngine, move: Callable[[], object]) -> None:
+    """contract 7: a re-entrant call is an error, and moves nothing."""
 
     @autocron.delay
     def clever() -> None:
-        run_pending()
+        move()
 
+    before = fake_engine.now()
     clever()
     with pytest.raises(autocron.AutocronError, match="a task that is being run cannot do it"):
         run_pending()
+    assert fake_engine.now() == before
+    assert history().times == 1
