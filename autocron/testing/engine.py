@@ -106,6 +106,7 @@ class FakeEngine:
         if self._mode != "off":
             engines.push(self.engine)
             self.engine.begin(self._workers)
+            self.world.pump()  # the entries are known from here on, however the test moves the time
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
@@ -263,6 +264,7 @@ class FakeEngine:
         raising = _raising(raises)
         self._check_can_run()
         if not run:
+            self.world.pump()  # what was decorated and called so far, so that it is missed
             self.clock.reach(target)
             return Report()
         return self._runner.run(lambda runs: self._runner.passing(runs, target, limit, raising), raises=raising)
