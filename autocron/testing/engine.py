@@ -42,7 +42,7 @@ class FakeEngine:
 
     start: the moment at which the clock stands, default what `datetime.now()` shows. tz: the local zone of the
     process inside. mode: "queued", "inline" or "off". workers: how many. seed: of identifiers. freeze: whether
-    moving the clock may start a freezer, so that `datetime.now()` moves too. strict: jobs that still wait at the
+    a freezer may be started, so that `datetime.now()` shows the same time. strict: jobs that still wait at the
     end are an error.
     """
 
@@ -50,6 +50,7 @@ class FakeEngine:
     store: MemoryStore
     spawner: InProcessSpawner
     engine: GuardingEngine
+    freezes_at_once = True  # not only when it is moved
 
     def __init__(
         self,
@@ -106,6 +107,8 @@ class FakeEngine:
         if self._mode != "off":
             engines.push(self.engine)
             self.engine.begin(self._workers)
+            if self.freezes_at_once:
+                self.clock.freeze()
             self.world.pump()  # the entries are known from here on, however the test moves the time
         return self
 

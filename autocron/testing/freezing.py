@@ -1,9 +1,8 @@
 """One time for autocron, `datetime.now()` and the test, whoever sets it: freezegun, time-machine or the test.
 
 A *freezer* that the test has started is followed: its time is autocron's time, and moving autocron's clock moves
-it. Where there is none, the clock stands still by itself; at the first move it starts a freezer of its own, if one is
-installed (time-machine, which is far cheaper, before freezegun). When a freezer of the test ends, the clock is back
-where it was.
+it. Where there is none, it starts one of its own, if one is installed: time-machine, which costs next to nothing, at
+once, freezegun at the first move. When a freezer of the test ends, the clock is back where it was.
 """
 
 from __future__ import annotations
@@ -124,7 +123,7 @@ def installed() -> type[Freezegun | TimeMachine] | None:
 class FollowingClock(FakeClock):
     """A `FakeClock` that agrees with the freezer in force.
 
-    start: UTC epoch seconds, None: what `datetime.now()` shows. freeze: whether moving it may start a freezer.
+    start: UTC epoch seconds, None: what `datetime.now()` shows. freeze: whether it may start a freezer.
     """
 
     said = False  # once per process is enough
@@ -175,6 +174,11 @@ class FollowingClock(FakeClock):
         """See `FakeClock`."""
         self._look()
         super().step_wall(seconds)
+
+    def freeze(self) -> None:
+        """Start a freezer before the first move, if that is cheap: what a test computes from now() is exact then."""
+        if self._freeze and active() is None and installed() is TimeMachine:
+            self._start(self._wall)
 
     def stop(self) -> None:
         """End the freezer that was started here."""

@@ -13,7 +13,16 @@ import time_machine
 from freezegun import freeze_time
 
 import autocron
-from autocron.testing import FakeClock, FakeEngine, fake_engine, fast_forward, run_pending, travel_to
+from autocron.testing import (
+    FakeClock,
+    FakeEngine,
+    assert_enqueued,
+    fake_engine,
+    fast_forward,
+    freezing,
+    run_pending,
+    travel_to,
+)
 from autocron.testing.freezing import FollowingClock
 
 NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
@@ -108,12 +117,28 @@ def test_a_due_time_between_two_microseconds_is_reached(freeze: Freeze) -> None:
             assert fast_forward("1m").ran(soon).times == 1
 
 
-def test_the_first_move_starts_a_freezer(fake_engine: FakeEngine) -> None:
-    """contract 7: without one, time stands still for autocron alone until the test moves it."""
-    assert fake_engine.clock.freezer == ""
-    fast_forward("1d")
+def test_there_is_one_time_before_the_first_move(fake_engine: FakeEngine) -> None:
+    """contract 7: tests are deterministic: what the application computes from datetime.now() is due when it says."""
+
+    @autocron.delay
+    def remind() -> None: ...
+
     assert fake_engine.clock.freezer == "time-machine"
     assert datetime.now(UTC) == autocron.now()
+    autocron.delay(schedule=datetime.now() + timedelta(days=3))(remind)()
+    assert_enqueued(remind, run_in="3d")
+    assert fast_forward("3d").ran(remind).times == 1
+    assert datetime.now(UTC) == autocron.now()
+
+
+def test_freezegun_alone_is_started_by_the_first_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 7: it is too slow for tests that do not move the time."""
+    monkeypatch.setattr(freezing, "installed", lambda: freezing.Freezegun)
+    with fake_engine() as engine:
+        assert engine.clock.freezer == ""
+        fast_forward("1d")
+        assert engine.clock.freezer == "freezegun"
+        assert datetime.now(UTC) == autocron.now()
 
 
 def test_all_clocks_show_the_same_microsecond(fake_engine: FakeEngine) -> None:
