@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import sys
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final, Protocol
 
@@ -24,6 +25,7 @@ INSTALL = (
 
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+NAIVE_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - as freezegun counts
 NO_ZONE: Final = timezone(timedelta(minutes=1))  # time-machine would make UTC, or a named zone, the local one
 
 
@@ -62,10 +64,38 @@ class Freezegun:
 
     @classmethod
     def start(cls, wall: float) -> Freezegun:
-        from freezegun import freeze_time  # noqa: PLC0415 - optional
+        from freezegun import api  # noqa: PLC0415 - optional
 
-        started = freeze_time(datetime.fromtimestamp(wall, UTC), real_asyncio=True)
-        return cls(started.start(), started)
+        started = api.freeze_time(datetime.fromtimestamp(wall, UTC), real_asyncio=True, ignore=["trio"])
+        factory = started.start()
+        # Trio's own clock is left alone by now; what it calls has no reason to see the real time.
+        api.ignore_lists[-1] = tuple(name for name in api.ignore_lists[-1] if name != "trio")
+        api.tz_offsets[-1] = LocalOffset()  # type: ignore[call-overload]
+        return cls(factory, started)
+
+
+class LocalOffset:
+    """What freezegun adds to UTC where a naive datetime is asked for: the offset of the local zone at that moment.
+
+    Its own `tz_offset` is the same in summer and winter, and is added to aware datetimes too.
+    """
+
+    def __radd__(self, moment: datetime) -> datetime:
+        """What the wall shows at a moment of UTC; an aware one is right already."""
+        return moment if moment.tzinfo is not None else moment + _offset_at((moment - NAIVE_EPOCH).total_seconds())
+
+    def __rsub__(self, wall: timedelta) -> timedelta:
+        """The time since the epoch, when so much of it is on the wall."""
+        seconds = time.mktime((NAIVE_EPOCH + wall).timetuple())
+        return timedelta(seconds=seconds, microseconds=wall.microseconds)
+
+    def total_seconds(self) -> float:
+        """The offset now."""
+        return _offset_at(time.time()).total_seconds()
+
+
+def _offset_at(seconds: float) -> timedelta:
+    return timedelta(seconds=time.localtime(seconds).tm_gmtoff)
 
 
 class TimeMachine:
