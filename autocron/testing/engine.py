@@ -42,7 +42,7 @@ class FakeEngine:
 
     start: the moment at which the clock stands, default what `datetime.now()` shows. tz: the local zone of the
     process inside. mode: "queued", "inline" or "off". workers: how many. seed: of identifiers. freeze: whether
-    moving the clock may start a freezer, so that `datetime.now()` moves too. strict: jobs that still wait at the
+    a freezer may be started, so that `datetime.now()` shows the same time. strict: jobs that still wait at the
     end are an error.
     """
 
@@ -50,6 +50,7 @@ class FakeEngine:
     store: MemoryStore
     spawner: InProcessSpawner
     engine: GuardingEngine
+    freezes_at_once = True  # not only when it is moved
 
     def __init__(
         self,
@@ -106,6 +107,9 @@ class FakeEngine:
         if self._mode != "off":
             engines.push(self.engine)
             self.engine.begin(self._workers)
+            if self.freezes_at_once:
+                self.clock.freeze()
+            self.world.pump()  # the entries are known from here on, however the test moves the time
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
@@ -263,6 +267,7 @@ class FakeEngine:
         raising = _raising(raises)
         self._check_can_run()
         if not run:
+            self.world.pump()  # what was decorated and called so far, so that it is missed
             self.clock.reach(target)
             return Report()
         return self._runner.run(lambda runs: self._runner.passing(runs, target, limit, raising), raises=raising)

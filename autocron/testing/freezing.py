@@ -1,9 +1,8 @@
 """One time for autocron, `datetime.now()` and the test, whoever sets it: freezegun, time-machine or the test.
 
 A *freezer* that the test has started is followed: its time is autocron's time, and moving autocron's clock moves
-it. Where there is none, the clock stands still by itself; at the first move it starts a freezer of its own, if one is
-installed (time-machine, which is far cheaper, before freezegun). When a freezer of the test ends, the clock is back
-where it was.
+it. Where there is none, it starts one of its own, if one is installed: time-machine, which costs next to nothing, at
+once, freezegun at the first move. When a freezer of the test ends, the clock is back where it was.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import sys
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final, Protocol
 
@@ -25,6 +25,7 @@ INSTALL = (
 
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+NAIVE_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - as freezegun counts
 NO_ZONE: Final = timezone(timedelta(minutes=1))  # time-machine would make UTC, or a named zone, the local one
 
 
@@ -63,10 +64,38 @@ class Freezegun:
 
     @classmethod
     def start(cls, wall: float) -> Freezegun:
-        from freezegun import freeze_time  # noqa: PLC0415 - optional
+        from freezegun import api  # noqa: PLC0415 - optional
 
-        started = freeze_time(datetime.fromtimestamp(wall, UTC), real_asyncio=True)
-        return cls(started.start(), started)
+        started = api.freeze_time(datetime.fromtimestamp(wall, UTC), real_asyncio=True, ignore=["trio"])
+        factory = started.start()
+        # Trio's own clock is left alone by now; what it calls has no reason to see the real time.
+        api.ignore_lists[-1] = tuple(name for name in api.ignore_lists[-1] if name != "trio")
+        api.tz_offsets[-1] = LocalOffset()  # type: ignore[call-overload]
+        return cls(factory, started)
+
+
+class LocalOffset:
+    """What freezegun adds to UTC where a naive datetime is asked for: the offset of the local zone at that moment.
+
+    Its own `tz_offset` is the same in summer and winter, and is added to aware datetimes too.
+    """
+
+    def __radd__(self, moment: datetime) -> datetime:
+        """What the wall shows at a moment of UTC; an aware one is right already."""
+        return moment if moment.tzinfo is not None else moment + _offset_at((moment - NAIVE_EPOCH).total_seconds())
+
+    def __rsub__(self, wall: timedelta) -> timedelta:
+        """The time since the epoch, when so much of it is on the wall."""
+        seconds = time.mktime((NAIVE_EPOCH + wall).timetuple())
+        return timedelta(seconds=seconds, microseconds=wall.microseconds)
+
+    def total_seconds(self) -> float:
+        """The offset now."""
+        return _offset_at(time.time()).total_seconds()
+
+
+def _offset_at(seconds: float) -> timedelta:
+    return timedelta(seconds=time.localtime(seconds).tm_gmtoff)
 
 
 class TimeMachine:
@@ -124,7 +153,7 @@ def installed() -> type[Freezegun | TimeMachine] | None:
 class FollowingClock(FakeClock):
     """A `FakeClock` that agrees with the freezer in force.
 
-    start: UTC epoch seconds, None: what `datetime.now()` shows. freeze: whether moving it may start a freezer.
+    start: UTC epoch seconds, None: what `datetime.now()` shows. freeze: whether it may start a freezer.
     """
 
     said = False  # once per process is enough
@@ -175,6 +204,11 @@ class FollowingClock(FakeClock):
         """See `FakeClock`."""
         self._look()
         super().step_wall(seconds)
+
+    def freeze(self) -> None:
+        """Start a freezer before the first move, if that is cheap: what a test computes from now() is exact then."""
+        if self._freeze and active() is None and installed() is TimeMachine:
+            self._start(self._wall)
 
     def stop(self) -> None:
         """End the freezer that was started here."""

@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(group)
     parser.addini("autocron_mode", "mode of fake engines: queued, inline or off", default="queued")
     parser.addini("autocron_strict", "jobs that still wait at the end of a test are an error", "bool", default=False)
-    parser.addini("autocron_freeze", "moving the clock may start a freezer", "bool", default=True)
+    parser.addini("autocron_freeze", "fake engines may start a freezer", "bool", default=True)
     parser.addini("autocron_guard", "each test has a fake engine, asked for or not", "bool", default=False)
 
 
@@ -111,10 +111,17 @@ def fake_engine(request: pytest.FixtureRequest) -> Iterator[FakeEngine]:
     from .engine import FakeEngine  # noqa: PLC0415
 
     engine = FakeEngine(**_options(request))
+    engine.freezes_at_once = _is_asked_for(request)
     engine.__enter__()
     yield engine
     engine.close()
     engine.check()
+
+
+def _is_asked_for(request: pytest.FixtureRequest) -> bool:
+    """Whether the test knows of its engine. One that only the guard has brought leaves the time as it is."""
+    node = request.node
+    return "fake_engine" in getattr(node, "fixturenames", ()) or node.get_closest_marker("autocron") is not None
 
 
 @pytest.fixture

@@ -193,7 +193,10 @@ def _range(year: int | None, start: Moment | None, end: Moment | None, zone: tzi
         start, end = datetime(year, 1, 1), datetime(year + 1, 1, 1)  # noqa: DTZ001 - in the zone
     assert start is not None
     assert end is not None
-    return _second(start, zone, "start"), _second(end, zone, "end")
+    low, high = _second(start, zone, "start"), _second(end, zone, "end")
+    if low >= high:
+        raise ValueError(f"start={start!r}, end={end!r}: nothing lies between; the end is not in the range")
+    return low, high
 
 
 def _second(moment: Moment, zone: tzinfo | None, name: str) -> float:
@@ -227,7 +230,7 @@ def _one_day_test(day: Day, clause: str) -> Callable[[datetime], bool]:
     if callable(day):
         return day
     if isinstance(day, date):
-        wanted = day
+        wanted = day.date() if isinstance(day, datetime) else day
         return lambda moment: moment.date() == wanted
     name = day.lower()
     if name in ("weekend", "weekday", "weekdays"):

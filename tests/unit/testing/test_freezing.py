@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,16 @@ import time_machine
 from freezegun import freeze_time
 
 import autocron
-from autocron.testing import FakeClock, FakeEngine, fake_engine, fast_forward, run_pending, travel_to
+from autocron.testing import (
+    FakeClock,
+    FakeEngine,
+    assert_enqueued,
+    fake_engine,
+    fast_forward,
+    freezing,
+    run_pending,
+    travel_to,
+)
 from autocron.testing.freezing import FollowingClock
 
 NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
@@ -108,12 +118,73 @@ def test_a_due_time_between_two_microseconds_is_reached(freeze: Freeze) -> None:
             assert fast_forward("1m").ran(soon).times == 1
 
 
-def test_the_first_move_starts_a_freezer(fake_engine: FakeEngine) -> None:
-    """contract 7: without one, time stands still for autocron alone until the test moves it."""
-    assert fake_engine.clock.freezer == ""
-    fast_forward("1d")
+def test_there_is_one_time_before_the_first_move(fake_engine: FakeEngine) -> None:
+    """contract 7: tests are deterministic: what the application computes from datetime.now() is due when it says."""
+
+    @autocron.delay
+    def remind() -> None: ...
+
     assert fake_engine.clock.freezer == "time-machine"
     assert datetime.now(UTC) == autocron.now()
+    autocron.delay(schedule=datetime.now() + timedelta(days=3))(remind)()
+    assert_enqueued(remind, run_in="3d")
+    assert fast_forward("3d").ran(remind).times == 1
+    assert datetime.now(UTC) == autocron.now()
+
+
+@pytest.fixture
+def only_freezegun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if time-machine were not installed."""
+    monkeypatch.setattr(freezing, "installed", lambda: freezing.Freezegun)
+
+
+@pytest.mark.usefixtures("only_freezegun")
+def test_freezegun_alone_is_started_by_the_first_move() -> None:
+    """contract 7: it is too slow for tests that do not move the time."""
+    with fake_engine() as engine:
+        assert engine.clock.freezer == ""
+        fast_forward("1d")
+        assert engine.clock.freezer == "freezegun"
+        assert datetime.now(UTC) == autocron.now()
+
+
+@pytest.mark.usefixtures("only_freezegun")
+@pytest.mark.parametrize(("start", "hour"), [("2027-01-10T12:30Z", 13), ("2027-07-10T12:30Z", 14)])
+def test_freezegun_keeps_the_local_zone(start: str, hour: int) -> None:
+    """contract 7: naive datetimes are local time, summer and winter, and aware ones are what they are."""
+    berlin = ZoneInfo("Europe/Berlin")
+    with fake_engine(start=start, tz="Europe/Berlin") as engine:
+        assert engine.clock.freezer == "freezegun"
+        assert datetime.now().hour == datetime.today().hour == hour
+        assert datetime.now(UTC) == datetime.now(berlin) == datetime.now().astimezone() == autocron.now()
+        assert datetime.now().timestamp() == engine.clock.time()
+        assert datetime.fromtimestamp(engine.clock.time()) == datetime.now()
+        travel_to("2027-07-01T09:00", run=False)
+        assert autocron.now() == datetime(2027, 7, 1, 7, tzinfo=UTC)
+        travel_to("2027-12-01T00:30", run=False)
+        assert autocron.now() == datetime(2027, 11, 30, 23, 30, tzinfo=UTC)
+        assert date.today() == date(2027, 12, 1)
+
+
+@pytest.mark.usefixtures("only_freezegun")
+def test_freezegun_does_not_stop_trio() -> None:
+    """testing 2.1: asyncio, trio, anyio alike: a task that sleeps wakes up, and sees the time of the test."""
+    import trio
+
+    @autocron.delay
+    async def note() -> float:
+        await trio.sleep(0)
+        return time.time()
+
+    async def test(engine: FakeEngine) -> None:
+        await engine.afast_forward("1h")
+        with trio.fail_after(30):
+            await trio.sleep(0.001)
+        note()
+        assert (await engine.arun_pending()).results == [time.time()] == [engine.clock.time()]
+
+    with fake_engine() as engine:
+        trio.run(test, engine)
 
 
 def test_all_clocks_show_the_same_microsecond(fake_engine: FakeEngine) -> None:

@@ -56,6 +56,43 @@ def test_an_outage_is_made_up_for_as_the_entry_says() -> None:
         assert fast_forward("1h").ran(never_late).times == 1
 
 
+def by_fast_forward(engine: FakeEngine) -> None:
+    engine.fast_forward("1d", run=False)
+
+
+def by_travel_to(engine: FakeEngine) -> None:
+    engine.travel_to("2027-01-02T12:00Z", run=False)
+
+
+def by_the_clock(engine: FakeEngine) -> None:
+    engine.clock.advance(86400)
+
+
+@pytest.mark.parametrize("move", [by_fast_forward, by_travel_to, by_the_clock])
+def test_the_first_move_misses_fire_times_as_any_other(
+    fake_engine: FakeEngine, move: Callable[[FakeEngine], None]
+) -> None:
+    """testing 2.1: run=False moves time only; what was missed is made up for, also if nobody has looked before."""
+
+    @autocron.cron("0 6 * * *", tz="UTC")
+    def daily() -> None: ...
+
+    with in_force(start="2027-01-01T12:00Z") as engine:  # to which it is an entry of the application
+        move(engine)
+        assert run_pending().ran(daily).times == 1
+
+
+def test_an_entry_of_the_test_itself_is_missed_too(fake_engine: FakeEngine) -> None:
+    """testing 2.1: run=False, right after the decorator."""
+    travel_to("2027-01-01T12:00Z")
+
+    @autocron.cron("0 6 * * *", tz="UTC")
+    def daily() -> None: ...
+
+    fast_forward("1d", run=False)
+    assert run_pending().ran(daily).times == 1
+
+
 def test_an_outage_loses_nothing_that_was_registered(fake_engine: FakeEngine) -> None:
     """contract 3: pending tasks stay in the database and run after the next start."""
 

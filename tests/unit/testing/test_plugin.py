@@ -161,6 +161,28 @@ def test_two():
     result.stdout.fnmatch_lines(["autocron: start() was called * and started nothing (autocron_guard)"])
 
 
+def test_the_guard_alone_leaves_datetime_alone(pytester: pytest.Pytester) -> None:
+    """contract 7: a test that does not know of autocron does not find its time standing still."""
+    body = """
+import time, time_machine
+def test_without():
+    assert not time_machine.traveller_stack
+def test_with(fake_engine):
+    assert time.time() == fake_engine.clock.time()
+@pytest.mark.autocron
+def test_marked():
+    assert time.time() == autocron.now().timestamp()
+@pytest.fixture
+def mails(fake_engine): return []
+def test_indirectly(mails):
+    assert time.time() == autocron.now().timestamp()
+def test_moved():
+    fast_forward("1h")
+    assert time.time() == autocron.now().timestamp()
+"""
+    run(pytester, body, ini="autocron_guard = true").assert_outcomes(passed=5)
+
+
 def test_tasks_of_a_test_do_not_reach_the_next_one(pytester: pytest.Pytester) -> None:
     """contract 7: tasks and entries decorated inside a test are dropped at its end; those of a module stay."""
     body = """

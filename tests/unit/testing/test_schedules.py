@@ -125,6 +125,8 @@ def test_days_are_named_dated_or_computed() -> None:
     assert_schedule("0 9 * 7 1", year=2027, only=date(2027, 7, 1), never="2027-07-02", tz="UTC")
     lines = message("0 9 * * *", start="2027-01-01", end="2027-01-04", only="weekday", tz="UTC")
     assert lines[1] == '  only="weekday": 2 elsewhere: Sat 2027-01-02 09:00 UTC, Sun 2027-01-03 09:00 UTC'
+    lines = message("0 9 * * *", start="2027-12-24", end="2027-12-27", never=datetime(2027, 12, 25), tz="UTC")
+    assert lines[1].endswith(": 1 then: Sat 2027-12-25 09:00 UTC")
     with pytest.raises(ValueError, match="only='mnday': a weekday"):
         assert_schedule("0 9 * * *", year=2027, only="mnday")
 
@@ -140,6 +142,8 @@ def test_a_claim_without_content_is_refused(nightly: Callable[[], None]) -> None
         assert_schedule(nightly, year=2027)
     with pytest.raises(TypeError, match="give year=, or both start= and end="):
         assert_schedule(nightly, times=3)
+    with pytest.raises(ValueError, match="start='2027-02-01', end='2027-01-01': nothing lies between"):
+        assert_schedule(nightly, start="2027-02-01", end="2027-01-01", never="weekend")
 
 
 def test_a_task_without_a_schedule_is_named() -> None:
