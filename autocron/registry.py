@@ -67,7 +67,7 @@ class Registry:
             if its_name == name and _file_of(its_module) == module:
                 self.forget(each.task)
         ordinal = 0
-        while self.decorated.get(f"{entry.task}#{ordinal}") == function:  # methods are equal, not identical
+        while (holder := self.decorated.get(f"{entry.task}#{ordinal}")) is not None and _is_same(holder, function):
             ordinal += 1
         if ordinal == 0:
             self.forget(entry.task)
@@ -88,7 +88,10 @@ def _file_of(module: str) -> str | None:
 
 
 def _is_same(old: Any, new: Any) -> bool:
-    """Whether this is one function: with a decorator more, or decorated anew in the same way."""
+    """Whether this is one function: with a decorator more, or decorated anew in the same way.
+
+    Methods of one object are equal, not identical.
+    """
     if any(layer == old for layer in layers_of(new)):  # methods of one object are equal, not identical
         return True
     if getattr(old, "__code__", None) is not getattr(new, "__code__", new):

@@ -26,7 +26,7 @@ class Ended(NamedTuple):
         if self.exception is None or _is_ours(self.exception):
             return ""
         frames = self.exception.__traceback__
-        while frames is not None and _module_of(frames).startswith(("autocron.", "asyncio.")):
+        while frames is not None and _module_of(frames).startswith(("autocron.", "asyncio.", "concurrent.futures.")):
             frames = frames.tb_next
         return "".join(traceback.format_exception(type(self.exception), self.exception, frames)).rstrip()
 
