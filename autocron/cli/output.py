@@ -25,7 +25,7 @@ def emit(document: Mapping[str, Any], as_json: bool, render: Callable[[Mapping[s
         click.echo(json.dumps(document, indent=2))
         return
     # Names and paths are data: what looks like markup in them is none.
-    width = None if sys.stdout.isatty() else WIDE
+    width = None if is_terminal() else WIDE
     console = Console(markup=False, highlight=False, emoji=False, width=width)
     with console.capture() as captured:
         for number, each in enumerate(render(document)):
@@ -34,6 +34,11 @@ def emit(document: Mapping[str, Any], as_json: bool, render: Callable[[Mapping[s
             console.print(each)
     for line in captured.get().splitlines():
         click.echo(line.rstrip())
+
+
+def is_terminal() -> bool:
+    """Whether somebody looks at a screen."""
+    return sys.stdout is not None and sys.stdout.isatty()  # None: `>&-` has closed it
 
 
 def table(rows: Iterable[Sequence[object]], *columns: str) -> RenderableType:

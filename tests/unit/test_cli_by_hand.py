@@ -120,6 +120,12 @@ def test_results_can_be_restricted(small: Any) -> None:
     )
 
 
+def test_more_results_than_there_can_be(small: Any) -> None:
+    """command line: `results -n`, however many somebody asks for."""
+    register_some(small)
+    assert len(document(small, "results", "-n", 10**23)["jobs"]) == len(document(small, "results")["jobs"])
+
+
 def test_results_as_tables(small: Any) -> None:
     """command line: a line per job; all of it for a single id."""
     register_some(small)
@@ -341,6 +347,8 @@ def test_many_jobs_are_changed_in_groups(small: Any) -> None:
         (["results", "app.db", "--since", "12"], "an age such as 30m"),
         (["results", "app.db", "--status", "done"], "'waiting', 'processing', 'ready', 'error'"),
         (["purge", "app.db", "--status", "processing"], "'waiting', 'ready', 'error'"),
+        (["top", "app.db", "--interval", "nan"], "nan: a number of seconds, and an end, is needed"),
+        (["top", "app.db", "--interval", "inf"], "inf: a number of seconds, and an end, is needed"),
     ],
 )
 def test_what_cannot_be_taken_is_refused_before_the_database_is_needed(args: list[str], part: str) -> None:
