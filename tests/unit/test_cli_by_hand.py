@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -136,6 +137,17 @@ def test_results_as_tables(small: Any) -> None:
     shown = run(small, "results", failed["id"]).stdout
     assert r"error       LookupError: no such address: nobody\nat all" in shown
     assert run(small, "results", "--task", "nothing").stdout == "no such jobs\n"
+
+
+def test_a_narrow_terminal_loses_no_column(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """command line: `results`: what does not fit is broken, by the terminal at last, and never left out."""
+    register_some(small)
+    monkeypatch.setattr("autocron.cli.output.is_terminal", lambda: True)
+    for columns in (10, 40, 60):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        shown = run(small, "results").stdout
+        assert shown.splitlines()[0].split() == ["id", "registered", "status", "call", "result"]
+        assert re.search(r"ready +test_.* 'sent", shown)
 
 
 def test_tasks_are_counted(small: Any) -> None:
