@@ -94,8 +94,10 @@ class Schedule:
         Aware in, aware out, in the zone of the schedule, or that of the moment if it has none. Naive in,
         naive out: walls of the schedule's zone (`fold` tells the passes of an overlap apart, a wall in a gap
         counts as just before its end), or without a zone walls of which none is ever skipped or doubled.
-        ValueError if there is no fire time before the year 10000.
+        ValueError if there is no fire time before the year 10000, TypeError for what is no datetime.
         """
+        if not isinstance(moment, datetime):
+            raise TypeError(f"moment={moment!r}: a datetime is needed")
         is_aware = moment.utcoffset() is not None
         try:
             if not is_aware and self.tz is None:

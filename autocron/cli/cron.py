@@ -63,25 +63,32 @@ def cron(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     after = interface.clock.time() if start is None else epoch(start, "--from", schedule.tz)
+    try:
+        told = iso(after, schedule.tz)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{start!r}; it must be within the years 1 to 9999 in UTC and there", param_hint="--from"
+        ) from None
     document = {
         "crontab": text,
         "dialect": dialect,
         "words": parsed.describe(),
         "tz": tz,
-        "from": iso(after, schedule.tz),
-        "fire_times": [iso(each, schedule.tz) for each in _fire_times(schedule, after, number)],
+        "from": told,
+        "fire_times": list(_fire_times(schedule, after, number)),
         "other_dialect": _other(text, parsed, OTHER[dialect]),
     }
     emit(document, as_json, _render)
 
 
-def _fire_times(schedule: Schedule, after: float, number: int) -> Iterable[float]:
+def _fire_times(schedule: Schedule, after: float, number: int) -> Iterable[str]:
     for _ in range(number):
         try:
             after = schedule.next_fire(after)
-        except ValueError:
+            told = iso(after, schedule.tz)
+        except (ValueError, OverflowError):
             return  # the calendar ends with the year 9999
-        yield after
+        yield told
 
 
 def _other(text: str, parsed: Crontab, dialect: str) -> dict[str, Any]:

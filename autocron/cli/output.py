@@ -15,6 +15,7 @@ from rich.table import Table
 WIDE: Final = 10_000  # where no terminal sets a width, no line is broken
 
 LONGEST_NAME: Final = 40  # of a row
+GAP: Final = 2  # between columns
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 
@@ -25,20 +26,31 @@ def emit(document: Mapping[str, Any], as_json: bool, render: Callable[[Mapping[s
         click.echo(json.dumps(document, indent=2))
         return
     # Names and paths are data: what looks like markup in them is none.
-    width = None if sys.stdout.isatty() else WIDE
-    console = Console(markup=False, highlight=False, emoji=False, width=width)
+    console = Console(markup=False, highlight=False, emoji=False, width=None if is_terminal() else WIDE)
+    width = console.width
     with console.capture() as captured:
         for number, each in enumerate(render(document)):
             if number:
                 console.print()
-            console.print(each)
+            console.width = max(width, _least_width(each))
+            console.print(each, crop=False)  # what is still too wide is broken by the terminal, and not lost
     for line in captured.get().splitlines():
         click.echo(line.rstrip())
 
 
+def is_terminal() -> bool:
+    """Whether somebody looks at a screen."""
+    return sys.stdout is not None and sys.stdout.isatty()  # None: `>&-` has closed it
+
+
+def _least_width(shown: object) -> int:
+    """Where a table has less, columns are left out."""
+    return sum((each.min_width or 0) + GAP for each in shown.columns) if isinstance(shown, Table) else 0
+
+
 def table(rows: Iterable[Sequence[object]], *columns: str) -> RenderableType:
     """Rows under their column names; without names, the first column names the row."""
-    made = Table(box=None, show_header=bool(columns), pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    made = Table(box=None, show_header=bool(columns), pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     cells = [[printable(each) for each in row] for row in rows]
     if not columns:
         made.add_column(style="bold", no_wrap=True)

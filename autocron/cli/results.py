@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -38,7 +39,7 @@ def results(interface: Interface, /, db: str, chosen: Chosen, number: int, as_js
     """
     with Database(interface, db) as database:
         jobs = chosen.jobs(database, newest_first=True, with_payloads=True)
-        found = list(itertools.islice(jobs, number + 1 if number else None))
+        found = list(itertools.islice(jobs, number + 1 if 0 < number < sys.maxsize else None))
         document = {
             "database": database.address,
             "jobs": [described(each) for each in (found[:number] if number else found)],

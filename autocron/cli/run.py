@@ -72,7 +72,6 @@ def run(
             )
         with _told() as wait:
             emit(_document(interface, db, modules, started), as_json, _render)
-            sys.stdout.flush()
             _notify("READY=1")
             wait()
         _notify("STOPPING=1")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping
+from math import isfinite
 from typing import Any, Final
 
 import click
@@ -21,7 +21,7 @@ from ..job import Selection, Status, Stored
 from .crons import entry
 from .database import Database
 from .info import counts
-from .output import brief, emit, iso, readable, short, shortened, table
+from .output import brief, emit, is_terminal, iso, readable, short, shortened, table
 from .results import ABOUT
 from .selecting import registered, short_ids
 from .workers import worker, worker_table
@@ -46,6 +46,8 @@ def top(interface: Interface, /, db: str, interval: float, number: int, as_json:
     Example:
       autocron top app.db --interval 2
     """
+    if not isfinite(interval):
+        raise click.BadParameter(f"{interval}: a number of seconds, and an end, is needed", param_hint="--interval")
     views = _views(interface, db, interval, number)
     first = next(views)  # what cannot be shown at all is an error, as in every command
     with contextlib.suppress(KeyboardInterrupt):  # that is how one ends it
@@ -56,7 +58,7 @@ def _show(views: Iterable[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
         for each in views:
             click.echo(json.dumps(each))
-    elif sys.stdout.isatty():
+    elif is_terminal():
         console = Console(markup=False, highlight=False, emoji=False)
         with Live(console=console, screen=True, auto_refresh=False) as live:
             for each in views:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -120,6 +121,12 @@ def test_results_can_be_restricted(small: Any) -> None:
     )
 
 
+def test_more_results_than_there_can_be(small: Any) -> None:
+    """command line: `results -n`, however many somebody asks for."""
+    register_some(small)
+    assert len(document(small, "results", "-n", 10**23)["jobs"]) == len(document(small, "results")["jobs"])
+
+
 def test_results_as_tables(small: Any) -> None:
     """command line: a line per job; all of it for a single id."""
     register_some(small)
@@ -130,6 +137,17 @@ def test_results_as_tables(small: Any) -> None:
     shown = run(small, "results", failed["id"]).stdout
     assert r"error       LookupError: no such address: nobody\nat all" in shown
     assert run(small, "results", "--task", "nothing").stdout == "no such jobs\n"
+
+
+def test_a_narrow_terminal_loses_no_column(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """command line: `results`: what does not fit is broken, by the terminal at last, and never left out."""
+    register_some(small)
+    monkeypatch.setattr("autocron.cli.output.is_terminal", lambda: True)
+    for columns in (10, 40, 60):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        shown = run(small, "results").stdout
+        assert shown.splitlines()[0].split() == ["id", "registered", "status", "call", "result"]
+        assert re.search(r"ready +test_.* 'sent", shown)
 
 
 def test_tasks_are_counted(small: Any) -> None:
@@ -341,6 +359,8 @@ def test_many_jobs_are_changed_in_groups(small: Any) -> None:
         (["results", "app.db", "--since", "12"], "an age such as 30m"),
         (["results", "app.db", "--status", "done"], "'waiting', 'processing', 'ready', 'error'"),
         (["purge", "app.db", "--status", "processing"], "'waiting', 'ready', 'error'"),
+        (["top", "app.db", "--interval", "nan"], "nan: a number of seconds, and an end, is needed"),
+        (["top", "app.db", "--interval", "inf"], "inf: a number of seconds, and an end, is needed"),
     ],
 )
 def test_what_cannot_be_taken_is_refused_before_the_database_is_needed(args: list[str], part: str) -> None:

@@ -64,6 +64,8 @@ def test_from_may_have_an_offset_of_its_own() -> None:
 def test_the_calendar_ends() -> None:
     """What fire times there still are is shown."""
     assert len(document("* * * * *", "--tz", "UTC", "--from", "9999-12-31T23:50", "-n", "99")["fire_times"]) == 9
+    late = ("--from", "9999-12-31T23:58+00:00")
+    assert len(document("* * * * *", "--tz", "America/New_York", *late)["fire_times"]) == 1
 
 
 def test_not_valid_in_the_other_dialect() -> None:
@@ -117,6 +119,9 @@ def test_the_table_is_plain_where_no_terminal_is() -> None:
         (["@daily", "--tz", "Europ/Berlin"], "similar are Europe/Berlin"),
         (["@daily", "--from", "tomorrow"], "2027-01-01T00:00"),
         (["@daily", "--from", "0001-01-01"], "--from"),
+        (["@daily", "--from", "0001-01-01T00:00", "--tz", "Asia/Tokyo"], "--from"),
+        (["@daily", "--from", "9999-12-31T23:58+00:00", "--tz", "Asia/Tokyo"], "the years 1 to 9999 in UTC and there"),
+        (["@daily", "--from", "9999-12-31T23:58-05:00", "--tz", "Asia/Tokyo"], "--from"),
         (["@daily", "--dialect", "quartz"], "'autocron', 'unix'"),
         (["*", "9", "*", "*", "*"], "5 arguments: put the crontab in quotes"),
     ],

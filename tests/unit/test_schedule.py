@@ -6,6 +6,7 @@ import pickle
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -218,6 +219,13 @@ def test_end_of_the_calendar(zone: str | None) -> None:
                 schedule.next_after(moment)
     with pytest.raises(ValueError, match="no fire time"):
         Schedule("@yearly", tz=zone).next_fire(datetime(9999, 6, 1, tzinfo=UTC).timestamp())
+
+
+@pytest.mark.parametrize("moment", [date(2027, 1, 1), "2027-01-01", None, 0.0])
+def test_what_is_no_moment(moment: Any) -> None:
+    """Contract 2: `next_after(moment)` takes a datetime; a date has no time of the day."""
+    with pytest.raises(TypeError, match=r"moment=.*: a datetime is needed"):
+        Schedule("@daily").next_after(moment)
 
 
 @pytest.mark.parametrize("zone", [None, "UTC", "Pacific/Auckland", "Pacific/Honolulu"])

@@ -111,6 +111,7 @@ def unfound(task: str, path: Sequence[str]) -> str:
 
 
 def _names(tree: ast.Module) -> Iterator[str]:
+    called = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
@@ -118,6 +119,8 @@ def _names(tree: ast.Module) -> Iterator[str]:
             yield node.id
         elif isinstance(node, ast.alias):
             yield (node.asname or node.name).partition(".")[0]
+        elif isinstance(node, ast.Attribute) and node not in called:
+            yield node.attr  # as in `delay(mail.clean)`: a function of another module is a task of this one
 
 
 def clock(case: Case) -> Iterator[Finding]:

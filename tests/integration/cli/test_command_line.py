@@ -181,6 +181,14 @@ def test_python_m_autocron() -> None:
     assert "\x1b" not in done.stdout
 
 
+@pytest.mark.parametrize("command", ["info {} ", "top {} -n 1", "results {}", "doctor {}", "cron @daily"])
+def test_who_has_closed_stdout_reads_nothing(command: str, database: Path) -> None:
+    """command line: `autocron info app.db >&-`, as some supervisors do it: there is nobody to tell, and no error."""
+    line = f"exec {sys.executable} -m autocron {command.format(database)} >&-"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("missing", ["click", "rich"])
 def test_without_the_extra(missing: str) -> None:
     """One line says how to install it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -290,6 +291,21 @@ def test_tasks_that_are_gone(database: Path, tmp_path: Path, monkeypatch: pytest
     ):  # fmt: skip
         assert f"{task}: " in found
         assert reason in found.partition(f"{task}: ")[2].partition(";")[0]
+
+
+def test_tasks_of_other_modules(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """tasks: a function of another module becomes a task of this one; what is merely called does not."""
+    (tmp_path / "tidying.py").write_text(
+        "import autocron, mail\nfrom mail import send\nautocron.cron('@daily')(mail.clean)\n"
+        "later = autocron.delay(send)\nautocron.delay(mail.Box.close)\nmail.gone()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    names = ["clean", "mail.clean", "send", "later", "Box.close", "mail.Box.close", "gone", "mail.gone"]
+    store = open_store(str(database))
+    store.add([Job(bytes([n]) * 16, f"tidying:{name}", b"j[[],{}]", 2e9) for n, name in enumerate(names)], token=0)
+    store.close()
+    found = examine(database)[1]["imports"]["found"]
+    assert re.findall(r"there is no (\S+) in", found) == ["gone", "mail.gone"]
 
 
 def test_a_clock_that_was_set_back(database: Path) -> None:

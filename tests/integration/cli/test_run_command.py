@@ -181,6 +181,17 @@ def test_a_script(tmp_path: Path) -> None:
     assert started.end() == 0
 
 
+def test_who_has_closed_stdout_reads_nothing(tmp_path: Path) -> None:
+    """command line: it runs all the same."""
+    (tmp_path / "jobs.py").write_text(TASKS)
+    line = f"exec {sys.executable} -m autocron run jobs --db {tmp_path}/app.db >&-"
+    process = subprocess.Popen(["sh", "-c", line], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    eventually(lambda: document("info", tmp_path / "app.db")["monitor"] if (tmp_path / "app.db").exists() else False)
+    process.terminate()
+    _, errors = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, "Traceback" in errors) == (0, False)
+
+
 def test_a_module_that_starts_autocron_itself(tmp_path: Path) -> None:
     """command line: its monitor is the one that is used, and is not said to be somebody else's."""
     (tmp_path / "jobs.py").write_text(TASKS)
