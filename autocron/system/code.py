@@ -6,6 +6,7 @@ import importlib
 import importlib.machinery
 import logging
 import os
+import pkgutil
 import runpy
 import sys
 import threading
@@ -78,7 +79,7 @@ class ApplicationCode:
         sys.modules["__main__"] = sys.modules[MAIN] = main
         try:
             with self._loading(path):
-                if os.path.isdir(path) or path.endswith((".pyz", ".zip")):
+                if pkgutil.get_importer(path) is not None:  # a directory or an archive, by what it holds
                     main.__dict__.update(runpy.run_path(path, run_name=MAIN))
                     sys.modules["__main__"] = sys.modules[MAIN] = main
                 else:

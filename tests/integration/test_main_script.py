@@ -92,13 +92,17 @@ def start_directory(world: World) -> Application:
     return world.application("program", environment={"PYTHONPATH": str(world.directory)})
 
 
-def start_zipapp(world: World) -> Application:
+def start_zipapp(world: World, name: str = "program.pyz") -> Application:
     source = world.directory / "source"
     source.mkdir()
     (source / "__main__.py").write_text(PROGRAM)
     (source / "inside.py").write_text("VALUE = 1\n")
-    zipapp.create_archive(source, world.directory / "program.pyz")
-    return world.application("program.pyz", environment={"PYTHONPATH": str(world.directory)})
+    zipapp.create_archive(source, world.directory / name, interpreter="/usr/bin/env python3")
+    return world.application(name, environment={"PYTHONPATH": str(world.directory)})
+
+
+def start_zipapp_without_suffix(world: World) -> Application:
+    return start_zipapp(world, "program")
 
 
 def start_without_suffix(world: World) -> Application:
@@ -122,6 +126,7 @@ STARTS = [
     start_top_module,
     start_directory,
     start_zipapp,
+    start_zipapp_without_suffix,
     start_without_suffix,
 ]
 
