@@ -293,6 +293,15 @@ def test_modules_that_hide_the_standard_library(world: World) -> None:
     assert application.do("until_ready(add(1, 2))") == 3
 
 
+def test_an_application_that_python_is_to_inspect(world: World) -> None:
+    """Contract 6: nobody looks into a worker that has ended: it ends as always."""
+    application = world.application(environment={"PYTHONINSPECT": "1"})
+    assert application.do("until_ready(add(1, 2))") == 3
+    application.do("autocron.stop()")
+    world.await_empty(application.identity)
+    assert "Traceback" not in application.stderr()
+
+
 def test_django_merely_installed(world: World) -> None:
     """Contract 6: applications that merely have Django installed work as if autocron were not there."""
     django = world.directory / "django"
