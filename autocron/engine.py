@@ -400,7 +400,8 @@ def _check_workers(workers: object) -> None:
 def refuse_unreachable(address: str, name: str) -> None:
     """TaskError, which calls it `name`, for a function that no worker would find."""
     if "<" in address.rpartition(":")[2]:  # and not in the path of a script
-        raise TaskError(f"{name}: a worker cannot find a nested function or a lambda; define it at module level")
+        wraps = ", or use functools.wraps if it is what a decorator returns" if "<locals>" in address else ""
+        raise TaskError(f"{name}: a worker cannot find a nested function or a lambda; define it at module level{wraps}")
     if address.startswith("__main__:"):
         raise TaskError(f"{name}: a worker cannot find a task of an interactive session; put it into a module")
 

@@ -6,6 +6,7 @@ import io
 import pickle
 from collections.abc import Iterator
 from contextlib import suppress
+from copyreg import dispatch_table
 from enum import Enum
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final
@@ -31,7 +32,7 @@ class _Unpickler(pickle.Unpickler):
 def pickled(value: object, name: str) -> bytes:
     """What holds `value`; PayloadError, which calls it `name` and finds the culprit in it, if it cannot be pickled."""
     try:
-        return pickle.dumps(value, PROTOCOL)
+        return _dumps(value)
     except RecursionError:
         raise PayloadError(f"{name}: so many levels cannot be stored; nest less deeply") from None
     except Exception as error:  # __reduce__ of any class may raise anything
@@ -43,11 +44,27 @@ def pickled(value: object, name: str) -> bytes:
         raise PayloadError(f"{name}{steps}: {described(culprit)} cannot be stored; {instead}") from error
 
 
+def _dumps(value: object) -> bytes:
+    data = io.BytesIO()
+    _Pickler(data, PROTOCOL).dump(value)
+    return data.getvalue()
+
+
+class _Pickler(pickle.Pickler):
+    def reducer_override(self, value: Any) -> Any:
+        # An exception whose __init__ takes more than it keeps is pickled, and can never be read.
+        if issubclass(kind := type(value), BaseException) and kind not in dispatch_table:
+            made = value.__reduce_ex__(PROTOCOL)
+            if type(made) is tuple:
+                made[0](*made[1])
+        return NotImplemented
+
+
 def _culprit(value: Any, room: int) -> tuple[str, object, object]:
     """The way to what refuses to be pickled; the innermost such object; and the outermost one that is not mere data."""
     for step, child in _children(value) if room else ():
         try:
-            pickle.dumps(child, PROTOCOL)
+            _dumps(child)
         except Exception:
             steps, culprit, owner = _culprit(child, room - 1)
             is_data = not step.startswith(".") or hasattr(type(value), "__dataclass_fields__")

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import logging
 import os
+import pkgutil
 import signal
 import socket
 import sys
@@ -84,12 +85,12 @@ def _load(modules: Sequence[str]) -> None:
     sys.path.insert(0, os.getcwd())
     for each in modules:
         path = os.path.abspath(each)
-        is_path = each.endswith((".py", ".pyz", ".zip")) or os.sep in each
+        is_path = each.endswith((".py", ".pyz", ".zip")) or os.sep in each or os.path.isfile(path)
         if is_path and not os.path.exists(path):
             raise click.UsageError(f"MODULE {each}: there is no file {path}")
         try:
             if is_path:
-                sys.path.insert(0, path if os.path.isdir(path) else os.path.dirname(path))
+                sys.path.insert(0, os.path.dirname(path) if pkgutil.get_importer(path) is None else path)
                 sys.argv[:] = [path]
                 ApplicationCode(time.time()).load_main(path)
             else:

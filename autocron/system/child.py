@@ -46,6 +46,7 @@ def run_monitor(sock: socket.socket, address: str, create: str = "", zones: str 
 
     name_process("autocron-mon")
     use_zone_directories(zones.split(os.pathsep))
+    os.environ.pop("PYTHONINSPECT", None)  # a worker would want to be looked into when it has ended
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # Woken by an application that registers something, it does not take that one's processor.

@@ -7,6 +7,7 @@ import importlib.machinery
 import importlib.util
 import logging
 import os
+import pkgutil
 import runpy
 import sys
 import threading
@@ -127,7 +128,7 @@ def _execute(program: str, main: types.ModuleType) -> None:
         main.__file__, main.__package__ = spec.origin, spec.parent
         loader: Any = spec.loader
         exec(loader.get_code(program), main.__dict__)  # noqa: S102 - as `python -m` does
-    elif os.path.isdir(program) or program.endswith((".pyz", ".zip")):
+    elif pkgutil.get_importer(program) is not None:  # a directory or an archive, by what it holds
         main.__dict__.update(runpy.run_path(program, run_name=MAIN))
         sys.modules["__main__"] = sys.modules[MAIN] = main
     else:

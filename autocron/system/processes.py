@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from importlib.machinery import FileFinder
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, cast
@@ -51,6 +52,14 @@ def _executable() -> str:
     if os.path.basename(sys.executable or "").lower().startswith(("python", "pypy")):
         return sys.executable
     return os.path.join(sys.exec_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+
+
+def _absolute(entry: str, directory: str) -> str:
+    """An entry of `sys.path`; a relative one belongs to the directory in which Python has first looked there."""
+    if not entry:  # of `python -c`: where the process is, as `python -m` says it
+        return directory
+    finder = sys.path_importer_cache.get(entry)
+    return os.path.join(directory, finder.path if isinstance(finder, FileFinder) else entry)
 
 
 class Processes:
@@ -200,7 +209,7 @@ class Processes:
             "executable": _executable(),
             "flags": subprocess._args_from_interpreter_flags(),  # type: ignore[attr-defined]
             # Exactly str: applications put their own kinds of it there, and other things, which Python passes over.
-            "path": [os.path.join(directory, str(each)) for each in sys.path if isinstance(each, str)],
+            "path": [_absolute(str(each), directory) for each in sys.path if isinstance(each, str)],
             "directory": directory,
             "main": main_module(),
             "argv": [str(each) for each in getattr(sys, "argv", [])],

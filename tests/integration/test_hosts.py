@@ -260,6 +260,17 @@ def test_a_path_changed_after_start(world: World) -> None:
     assert application.do("until_ready(plugin.task())") == str(library / "plugin.py")
 
 
+def test_a_relative_path_and_a_directory_changed_before_start(world: World) -> None:
+    """Contract 6: applications that change their directory and sys.path: a relative entry is where it was when used."""
+    library = world.directory / "library"
+    library.mkdir()
+    (library / "plugin.py").write_text("import autocron\n@autocron.delay\ndef task(): return __file__\n")
+    application = world.application(start=False)
+    application.do("import os, sys; sys.path.insert(0, 'library'); import plugin; os.chdir('/')")
+    assert application.do("autocron.start(DATABASE)") is True
+    assert application.do("until_ready(plugin.task())") == str(library / "plugin.py")
+
+
 def test_odd_entries_of_the_path_and_the_arguments(world: World) -> None:
     """Contract 6: what else than plain strings applications put there, which Python passes over."""
     application = world.application(start=False)
@@ -280,6 +291,15 @@ def test_modules_that_hide_the_standard_library(world: World) -> None:
     application.do("import sys, os; sys.path.append('library'); os.chdir('library')")
     assert application.do("autocron.start(DATABASE)") is True
     assert application.do("until_ready(add(1, 2))") == 3
+
+
+def test_an_application_that_python_is_to_inspect(world: World) -> None:
+    """Contract 6: nobody looks into a worker that has ended: it ends as always."""
+    application = world.application(environment={"PYTHONINSPECT": "1"})
+    assert application.do("until_ready(add(1, 2))") == 3
+    application.do("autocron.stop()")
+    world.await_empty(application.identity)
+    assert "Traceback" not in application.stderr()
 
 
 def test_django_merely_installed(world: World) -> None:

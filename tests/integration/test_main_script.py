@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import py_compile
 import sys
 import time
@@ -68,6 +69,11 @@ def package(directory: Path) -> None:
         (directory / "package" / name).write_text("" if name.endswith("__init__.py") else PROGRAM)
 
 
+def with_path(world: World) -> dict[str, str]:
+    """The directory of the test on the path, before what is there already."""
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(world.directory), os.environ.get("PYTHONPATH"))))}
+
+
 def start_script(world: World) -> Application:
     (world.directory / "program.py").write_text(PROGRAM)
     return world.application("program.py")
@@ -98,16 +104,20 @@ def start_top_module(world: World) -> Application:
 def start_directory(world: World) -> Application:
     (world.directory / "program").mkdir()
     (world.directory / "program" / "__main__.py").write_text(PROGRAM)
-    return world.application("program", environment={"PYTHONPATH": str(world.directory)})
+    return world.application("program", environment=with_path(world))
 
 
-def start_zipapp(world: World) -> Application:
+def start_zipapp(world: World, name: str = "program.pyz") -> Application:
     source = world.directory / "source"
     source.mkdir()
     (source / "__main__.py").write_text(PROGRAM)
     (source / "inside.py").write_text("VALUE = 1\n")
-    zipapp.create_archive(source, world.directory / "program.pyz")
-    return world.application("program.pyz", environment={"PYTHONPATH": str(world.directory)})
+    zipapp.create_archive(source, world.directory / name, interpreter="/usr/bin/env python3")
+    return world.application(name, environment=with_path(world))
+
+
+def start_zipapp_without_suffix(world: World) -> Application:
+    return start_zipapp(world, "program")
 
 
 def start_without_suffix(world: World) -> Application:
@@ -137,6 +147,7 @@ STARTS = [
     start_top_module,
     start_directory,
     start_zipapp,
+    start_zipapp_without_suffix,
     start_without_suffix,
 ]
 

@@ -402,7 +402,11 @@ def test_what_cannot_be_stored_is_refused_at_the_call_by_its_name(started: Small
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("app:outer.<locals>.inner", "outer.<locals>.inner: a worker cannot find a nested function or a lambda"),
+        (
+            "app:outer.<locals>.inner",
+            "outer.<locals>.inner: a worker cannot find a nested function or a lambda; define it at module level,"
+            " or use functools.wraps if it is what a decorator returns",
+        ),
         ("app:<lambda>", "<lambda>: a worker cannot find a nested function or a lambda; define it at module level"),
         ("__main__:task", "task: a worker cannot find a task of an interactive session; put it into a module"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import collections
 import contextlib
+import copyreg
 import dataclasses
 import enum
 import importlib
@@ -123,6 +124,11 @@ class Secret:
 @dataclass
 class FailureError(Exception):
     code: int
+
+
+class Demanding(Exception):
+    def __init__(self, a: int, b: int) -> None:
+        super().__init__(f"{a} and {b}")
 
 
 class Abstract(abc.ABC):
@@ -456,6 +462,19 @@ def test_other_types_are_pickled_or_refused(value: object) -> None:
     data = encode(value, allow_pickle=True)
     assert is_pickled(data)
     assert_same(decode(data, allow_pickle=True), value)
+
+
+def test_an_exception_that_could_not_be_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 3: what cannot work is refused at the call: its own __init__ wants more than an exception keeps."""
+    assert_same(decode(encode(LookupError("a"), allow_pickle=True), allow_pickle=True).args, ("a",))
+    with pytest.raises(
+        PayloadError, match=r"argument 'errors'\[0\]: a .*Demanding cannot be stored; .* inside the task"
+    ):
+        encode_call(([Demanding(1, 2)],), {}, allow_pickle=True, names=("errors",))
+    message = refusal(Demanding(1, 2), allow_pickle=True, name="return value")
+    assert message.startswith("return value: a ")
+    monkeypatch.setitem(copyreg.dispatch_table, Demanding, lambda error: (Demanding, (1, 2)))
+    assert decode(encode(Demanding(1, 2), allow_pickle=True), allow_pickle=True).args == ("1 and 2",)
 
 
 def test_a_call_is_pickled_as_a_whole() -> None:

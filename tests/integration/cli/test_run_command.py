@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import zipapp
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from command_line import PATIENCE_S, document, run
 from processes import PROC, eventually
 from test_command_line import assert_documented
 
-from autocron.job import Job
+from autocron.job import Job, Status
 from autocron.payload import encode_call
 from autocron.stores import open_store
 from autocron.system import tree
@@ -210,6 +211,23 @@ def test_a_module_that_starts_autocron_itself(tmp_path: Path) -> None:
     process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert re.search(r"monitor +pid \d+, there before", shown)
+
+
+def test_an_archive(tmp_path: Path) -> None:
+    """command line: a path, of whatever name; what the archive holds is found, as with `python jobs`."""
+    (tmp_path / "source").mkdir()
+    late = "\n@autocron.delay\ndef late():\n    import inside\n    return inside.VALUE\n"
+    (tmp_path / "source" / "__main__.py").write_text(TASKS + late)
+    (tmp_path / "source" / "inside.py").write_text("VALUE = 1\n")
+    zipapp.create_archive(tmp_path / "source", tmp_path / "archive", interpreter="/usr/bin/env python3")
+    store = open_store(str(tmp_path / "app.db"))
+    store.add([Job(b"1" * 16, f"{tmp_path}/archive:late", encode_call((), {}), 0.0)], token=0)
+    started = Run(tmp_path, module="archive")
+    assert f"{tmp_path}/archive:late" in started.document["tasks"]
+    (done,) = eventually(lambda: [each for each in store.results(b"", 1) if each.status >= Status.READY])
+    store.close()
+    assert (done.result, done.error) == (b"j1", "")
+    assert started.end() == 0
 
 
 def test_first_process_of_a_container(tmp_path: Path) -> None:
