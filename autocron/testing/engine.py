@@ -209,8 +209,8 @@ class FakeEngine:
     ) -> Report:
         """Let time pass, event by event, and run what falls due, the last moment included.
 
-        by: seconds, a timedelta or a text such as "1d 2h". raises, limit: as of `run_pending`. run=False: only the
-        clock moves; what was missed counts as missed.
+        by: seconds, a timedelta or a text such as "1d 2h". raises: as of `run_pending`. limit: RunawayTasks beyond so
+        many, None: beyond 1000 at one moment. run=False: only the clock moves; what was missed counts as missed.
         """
         return self._pass_time(self.clock.time() + seconds_of(by, "by"), raises=raises, limit=limit, run=run)
 
