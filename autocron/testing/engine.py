@@ -33,6 +33,10 @@ from .traps import Trap
 
 MODES: Final = ("queued", "inline", "off")
 REAL: Final = 'mode "off": autocron is real in this test, so nothing can be run or moved from here'
+STOPPED: Final = (
+    "autocron is stopped, by autocron.stop() or the end of a lifespan, so nothing runs any more and what waits stays: "
+    "run it before (inside of `with TestClient(app):`), or call autocron.start() again"
+)
 
 Raises = bool | Literal["final"]
 
@@ -195,6 +199,7 @@ class FakeEngine:
 
     def _pending_steps(self, task: AnyTask | None, limit: int, raises: bool, until_idle: bool) -> tuple[Steps, Admits]:
         self._check_can_run()
+        self._check_started()
         address = None if task is None else address_of_task(task)
         admits: Admits = None
         if not until_idle:
@@ -219,6 +224,7 @@ class FakeEngine:
         target = self.clock.time() + seconds_of(by, "by")
         raising = _raising(raises)
         self._check_can_run()
+        self._check_started()
         return await self._runner.arun(lambda runs: self._runner.passing(runs, target, limit, raising), raises=raising)
 
     def travel_to(self, when: Moment, *, raises: Raises = True, limit: int | None = None, run: bool = True) -> Report:
@@ -265,6 +271,7 @@ class FakeEngine:
         if not run:
             self.clock.reach(target)
             return Report()
+        self._check_started()
         return self._runner.run(lambda runs: self._runner.passing(runs, target, limit, raising), raises=raising)
 
     def _check_can_run(self) -> None:
@@ -272,6 +279,10 @@ class FakeEngine:
             raise AutocronError(REAL)
         self._runner.check_idle()
         self.engine.progress()
+
+    def _check_started(self) -> None:
+        if not self.engine.active:
+            raise AutocronError(STOPPED)
 
     # -- what can go wrong -----------------------------------------------------------------------------------
 
