@@ -32,7 +32,7 @@ from .spawner import InProcessSpawner
 from .traps import Trap
 
 MODES: Final = ("queued", "inline", "off")
-REAL: Final = 'mode "off": autocron is real in this test, so nothing can be run or moved from here'
+REAL: Final = 'mode "off": autocron is real in this test, so nothing can be run, moved or looked at from here'
 STOPPED: Final = (
     "autocron is stopped, by autocron.stop() or the end of a lifespan, so nothing runs any more and what waits stays: "
     "run it before (inside of `with TestClient(app):`), or call autocron.start() again"
@@ -122,7 +122,7 @@ class FakeEngine:
         _in_force.remove(self)
         if self._mode != "off":
             engines.pop(self.engine)
-        self._still_waiting = self.pending() if self._strict else []
+        self._still_waiting = self.pending() if self._strict and self._mode != "off" else []
         self.world.close()
         self.store.discard()
         self.clock.stop()
@@ -274,9 +274,12 @@ class FakeEngine:
         self._check_started()
         return self._runner.run(lambda runs: self._runner.passing(runs, target, limit, raising), raises=raising)
 
-    def _check_can_run(self) -> None:
+    def _check_fake(self) -> None:
         if self._mode == "off":
             raise AutocronError(REAL)
+
+    def _check_can_run(self) -> None:
+        self._check_fake()
         self._runner.check_idle()
         self.engine.progress()
 
@@ -291,6 +294,7 @@ class FakeEngine:
 
         The function itself is run at their beginning.
         """
+        self._check_fake()
         self.world.durations[address_of_task(task)] = seconds_of(duration)
 
     def crash_worker(self, during: AnyTask, *, before: str | None = None, times: int = 1) -> None:
@@ -299,6 +303,7 @@ class FakeEngine:
         before: a piece of the source line that is not reached any more. None: all of the function runs, but its
         outcome is lost. If it is not run until the end of the test, that is an error.
         """
+        self._check_fake()
         address = address_of_task(during)
         self._crashes[address] = Crash(address, registry.tasks[address], before, times)
 
@@ -323,6 +328,7 @@ class FakeEngine:
 
     def pending(self) -> list[EnqueuedJob]:
         """The jobs that wait, in the order in which they fall due."""
+        self._check_fake()
         self.world.pump()
         found: list[Job] = []
         after = b""
@@ -356,11 +362,13 @@ class FakeEngine:
 
     def history(self) -> Report:
         """All runs so far."""
+        self._check_fake()
         return self._runner.report(list(self._runner.runs))
 
     @contextmanager
     def captured(self) -> Iterator[list[EnqueuedJob]]:
         """The jobs that are registered inside the block, in their order; complete at its end."""
+        self._check_fake()
         self.world.pump()
         known = len(self.store.added)
         jobs: list[EnqueuedJob] = []

@@ -119,7 +119,7 @@ def test_the_mode_can_be_set_for_all_tests(pytester: pytest.Pytester) -> None:
 
 
 def test_mode_off_leaves_autocron_alone(pytester: pytest.Pytester) -> None:
-    """contract 7: mode off: hands off, and a moved clock is refused."""
+    """contract 7: mode off: hands off; a moved clock, and claims about jobs that are elsewhere, are refused."""
     body = """
 @pytest.mark.autocron(mode="off")
 def test_one(fake_engine):
@@ -130,11 +130,18 @@ def test_one(fake_engine):
     with pytest.raises(autocron.AutocronError, match='mode "off"'): fake_engine.clock.advance(60)
     with pytest.raises(autocron.AutocronError, match='mode "off"'): trap("worker.run.before")
     assert fake_engine.clock.freezer == ""
+@pytest.mark.autocron(mode="off", strict=True)
+@pytest.mark.parametrize("look", [
+    assert_idle, pending, enqueued, history, lambda: captured().__enter__(), lambda: assert_not_enqueued(send),
+    lambda: assert_ran(send), lambda: crash_worker(send), lambda: simulate_duration(send, 1),
+])
+def test_looking(look):
+    with pytest.raises(autocron.AutocronError, match='mode "off": autocron is real'): look()
 @pytest.mark.autocron(mode="off", start="2027-01-01T00:00Z")
 def test_two(): pass
 """
     result = run(pytester, body, ini="autocron_mode = off")
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(passed=10, errors=1)
     result.stdout.fnmatch_lines(["autocron: mode off, clock real, freezer none", "*its processes know no other time*"])
 
 
