@@ -186,8 +186,11 @@ def told(run: Run) -> str:
 
 
 def _passes_through(error: BaseException) -> bool:
-    """KeyboardInterrupt and the outcomes of pytest are no errors of a task."""
-    return not isinstance(error, Exception | SystemExit)
+    """KeyboardInterrupt and the outcomes of pytest (also of `pytest.exit`) are no errors of a task."""
+    pytest = sys.modules.get("_pytest.outcomes")
+    return isinstance(error, KeyboardInterrupt) or (
+        pytest is not None and isinstance(error, pytest.OutcomeException | pytest.Exit)
+    )
 
 
 def _runaway(runs: list[Run], limit: int) -> str:
