@@ -32,7 +32,11 @@ from .spawner import InProcessSpawner
 from .traps import Trap
 
 MODES: Final = ("queued", "inline", "off")
-REAL: Final = 'mode "off": autocron is real in this test, so nothing can be run or moved from here'
+REAL: Final = 'mode "off": autocron is real in this test, so nothing can be run, moved or looked at from here'
+STOPPED: Final = (
+    "autocron is stopped, by autocron.stop() or the end of a lifespan, so nothing runs any more and what waits stays: "
+    "run it before (inside of `with TestClient(app):`), or call autocron.start() again"
+)
 
 Raises = bool | Literal["final"]
 
@@ -122,7 +126,7 @@ class FakeEngine:
         _in_force.remove(self)
         if self._mode != "off":
             engines.pop(self.engine)
-        self._still_waiting = self.pending() if self._strict else []
+        self._still_waiting = self.pending() if self._strict and self._mode != "off" else []
         self.world.close()
         self.store.discard()
         self.clock.stop()
@@ -133,7 +137,10 @@ class FakeEngine:
         """Raise what nobody has seen: the error of a task, a crash that never came, with `strict` jobs that wait."""
         for run in self._runner.unobserved.values():
             assert run.exc is not None
-            run.exc.add_note(f"autocron: {told(run)}; nobody has looked at this failure")
+            unseen = f"autocron: {told(run)}; nobody has looked at this failure"
+            if not isinstance(run.exc, Exception):  # pytest would not go on with its teardown
+                raise AssertionError(f"{unseen}: {run.exc!r}") from run.exc
+            run.exc.add_note(unseen)
             raise run.exc
         for crash in self._crashes.values():
             crash.check()
@@ -199,6 +206,7 @@ class FakeEngine:
 
     def _pending_steps(self, task: AnyTask | None, limit: int, raises: bool, until_idle: bool) -> tuple[Steps, Admits]:
         self._check_can_run()
+        self._check_started()
         address = None if task is None else address_of_task(task)
         admits: Admits = None
         if not until_idle:
@@ -213,8 +221,8 @@ class FakeEngine:
     ) -> Report:
         """Let time pass, event by event, and run what falls due, the last moment included.
 
-        by: seconds, a timedelta or a text such as "1d 2h". raises, limit: as of `run_pending`. run=False: only the
-        clock moves; what was missed counts as missed.
+        by: seconds, a timedelta or a text such as "1d 2h". raises: as of `run_pending`. limit: RunawayTasks beyond so
+        many, None: beyond 1000 at one moment. run=False: only the clock moves; what was missed counts as missed.
         """
         return self._pass_time(self.clock.time() + seconds_of(by, "by"), raises=raises, limit=limit, run=run)
 
@@ -223,6 +231,7 @@ class FakeEngine:
         target = self.clock.time() + seconds_of(by, "by")
         raising = _raising(raises)
         self._check_can_run()
+        self._check_started()
         return await self._runner.arun(lambda runs: self._runner.passing(runs, target, limit, raising), raises=raising)
 
     def travel_to(self, when: Moment, *, raises: Raises = True, limit: int | None = None, run: bool = True) -> Report:
@@ -270,13 +279,21 @@ class FakeEngine:
             self.world.pump()  # what was decorated and called so far, so that it is missed
             self.clock.reach(target)
             return Report()
+        self._check_started()
         return self._runner.run(lambda runs: self._runner.passing(runs, target, limit, raising), raises=raising)
 
-    def _check_can_run(self) -> None:
+    def _check_fake(self) -> None:
         if self._mode == "off":
             raise AutocronError(REAL)
+
+    def _check_can_run(self) -> None:
+        self._check_fake()
         self._runner.check_idle()
         self.engine.progress()
+
+    def _check_started(self) -> None:
+        if not self.engine.active:
+            raise AutocronError(STOPPED)
 
     # -- what can go wrong -----------------------------------------------------------------------------------
 
@@ -285,6 +302,7 @@ class FakeEngine:
 
         The function itself is run at their beginning.
         """
+        self._check_fake()
         self.world.durations[address_of_task(task)] = seconds_of(duration)
 
     def crash_worker(self, during: AnyTask, *, before: str | None = None, times: int = 1) -> None:
@@ -293,6 +311,7 @@ class FakeEngine:
         before: a piece of the source line that is not reached any more. None: all of the function runs, but its
         outcome is lost. If it is not run until the end of the test, that is an error.
         """
+        self._check_fake()
         address = address_of_task(during)
         self._crashes[address] = Crash(address, registry.tasks[address], before, times)
 
@@ -317,6 +336,7 @@ class FakeEngine:
 
     def pending(self) -> list[EnqueuedJob]:
         """The jobs that wait, in the order in which they fall due."""
+        self._check_fake()
         self.world.pump()
         found: list[Job] = []
         after = b""
@@ -350,11 +370,13 @@ class FakeEngine:
 
     def history(self) -> Report:
         """All runs so far."""
+        self._check_fake()
         return self._runner.report(list(self._runner.runs))
 
     @contextmanager
     def captured(self) -> Iterator[list[EnqueuedJob]]:
         """The jobs that are registered inside the block, in their order; complete at its end."""
+        self._check_fake()
         self.world.pump()
         known = len(self.store.added)
         jobs: list[EnqueuedJob] = []

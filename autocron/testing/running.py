@@ -52,16 +52,16 @@ class Runner:
 
     # -- what is run -----------------------------------------------------------------------------------------
 
-    def due(self, runs: list[Run], limit: int | None, raises: bool) -> Iterator[WorkerProcess]:
-        """What is due now, and what that enqueues."""
+    def due(self, runs: list[Run], limit: int, raises: bool, before: int = 0) -> Iterator[WorkerProcess]:
+        """What is due now, and what that enqueues; RunawayTasks for more than `limit` runs beyond those `before`."""
         while True:
             self.world.pump()
             worker = self.world.next_worker()
             if worker is None:
                 return
             while worker.has_job():  # all that it has been given, as a real one does while its monitor is busy
-                if limit is not None and len(runs) >= limit and worker.next_job() is not None:
-                    raise RunawayTasks(_runaway(runs, limit))
+                if len(runs) - before >= limit and worker.next_job() is not None:
+                    raise RunawayTasks(_runaway(runs[before:], limit))
                 self._last = None
                 self.clock.look(True)
                 yield worker
@@ -74,15 +74,16 @@ class Runner:
                     self._raise(run, raises)
 
     def passing(self, runs: list[Run], target: float, limit: int | None, raises: bool) -> Iterator[WorkerProcess]:
-        """What falls due until `target`, event by event."""
-        clock = self.clock
+        """What falls due until `target`, event by event; limit=None: MOST_RUNS at each moment."""
+        clock, before = self.clock, 0
         while True:
-            yield from self.due(runs, limit, raises)
+            yield from self.due(runs, MOST_RUNS if limit is None else limit, raises, before)
             following = self.world.next_at()
             if following is None or following > target:
                 break
             if following > clock.time():
                 clock.reach(following)
+                before = len(runs) if limit is None else 0
         if target > clock.time():
             clock.reach(target)
 
@@ -185,8 +186,11 @@ def told(run: Run) -> str:
 
 
 def _passes_through(error: BaseException) -> bool:
-    """KeyboardInterrupt and the outcomes of pytest are no errors of a task."""
-    return not isinstance(error, Exception | SystemExit)
+    """KeyboardInterrupt and the outcomes of pytest (also of `pytest.exit`) are no errors of a task."""
+    pytest = sys.modules.get("_pytest.outcomes")
+    return isinstance(error, KeyboardInterrupt) or (
+        pytest is not None and isinstance(error, pytest.OutcomeException | pytest.Exit)
+    )
 
 
 def _runaway(runs: list[Run], limit: int) -> str:

@@ -8,6 +8,7 @@ one go on waits until it stops or has ended, so nothing is less deterministic th
 from __future__ import annotations
 
 import contextvars
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from types import CoroutineType
@@ -39,17 +40,30 @@ class Call:
         try:
             value = self._function(*self._args, **self._kwargs)
             self._value = await value if isinstance(value, CoroutineType) else value
-        except (Exception, SystemExit, Killed) as error:
+        except BaseException as error:
+            if _ends_the_test(error):
+                self._error = Interrupted()  # the job waits again
+                raise
             self._error = error
-        except BaseException:
-            self._error = Interrupted()  # the job waits again
-            raise
 
     def outcome(self) -> Any:
         """What the function returned; what it raised is raised."""
         if self._error is not None:
             raise self._error
         return self._value
+
+
+def _ends_the_test(error: BaseException) -> bool:
+    """Whether the caller's event loop is ended or cancelled here, and not only what the task has begun in it."""
+    if isinstance(error, KeyboardInterrupt | GeneratorExit):
+        return True
+    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
+    if trio is not None and isinstance(error, trio.Cancelled):
+        return True
+    if asyncio is None or asyncio._get_running_loop() is None or not isinstance(error, asyncio.CancelledError):
+        return False
+    task = asyncio.current_task()
+    return task is not None and bool(task.cancelling())
 
 
 class Strand:

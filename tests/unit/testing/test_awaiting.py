@@ -98,6 +98,73 @@ def test_a_cancelled_test_leaves_the_job_waiting(fake_engine: FakeEngine) -> Non
     assert fake_engine.enqueued(endless)
 
 
+class Odd(BaseException):
+    """No `Exception`."""
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, Odd, SystemExit])
+def test_whatever_ends_a_task_ends_in_its_result(fake_engine: FakeEngine, kind: type[BaseException]) -> None:
+    """contract 3: whatever ends the function, in an event loop and outside; only what ends the test passes."""
+
+    @autocron.delay
+    def plain() -> None:
+        raise kind
+
+    @autocron.delay
+    async def later() -> None:
+        await asyncio.sleep(0)
+        raise kind
+
+    async def test() -> None:
+        result = later()
+        assert isinstance((await arun_pending(raises=False)).failed[0].exc, kind)
+        assert result.is_ready()
+        assert result.has_error
+        later()
+        with pytest.raises(kind):
+            await arun_pending()
+
+    asyncio.run(test())
+    plain()
+    later()
+    assert [type(run.exc) for run in run_pending(raises=False).failed] == [kind, kind]
+    assert not fake_engine.pending()
+
+
+def test_what_a_task_cancels_itself_is_its_own(fake_engine: FakeEngine) -> None:
+    """contract 3: a part of the task that was cancelled, and for which it waits, ends the task and not the test."""
+
+    @autocron.delay
+    async def give_up() -> None:
+        part = asyncio.ensure_future(asyncio.Event().wait())
+        await asyncio.sleep(0)
+        part.cancel()
+        await part
+
+    async def test() -> None:
+        give_up()
+        assert (await arun_pending(raises=False)).failed.times == 1
+
+    asyncio.run(test())
+
+
+def test_trio_may_cancel_the_test(fake_engine: FakeEngine) -> None:
+    """contract 6: an interrupted job waits again, whatever library's loop this is."""
+    import trio
+
+    @autocron.delay
+    async def endless() -> None:
+        await trio.sleep_forever()
+
+    async def test() -> None:
+        endless()
+        with trio.move_on_after(0):
+            await arun_pending(raises=False)
+
+    trio.run(test)
+    assert fake_engine.enqueued(endless)
+
+
 def test_the_loop_may_be_that_of_trio(fake_engine: FakeEngine) -> None:
     """contract 7: a plain await, so that asyncio, trio and anyio are alike."""
     import anyio

@@ -270,6 +270,22 @@ def test_start_inside_a_test_starts_nothing() -> None:
         assert autocron.start("app.db") is True
 
 
+def test_nothing_is_run_after_a_stop(fake_engine: FakeEngine) -> None:
+    """contract 1: pending tasks stay in the database and run after the next start, and the test is told so."""
+
+    @autocron.delay
+    def send() -> None: ...
+
+    send()
+    autocron.stop()
+    for move in (run_pending, lambda: fast_forward("1h"), lambda: travel_to(autocron.now())):
+        with pytest.raises(autocron.AutocronError, match=r"autocron is stopped, .* call autocron.start\(\) again"):
+            move()
+    assert not fast_forward("1h", run=False)
+    autocron.start("app.db")
+    assert run_pending().ran(send).times == 1
+
+
 def test_tasks_of_a_test_are_dropped_with_it() -> None:
     """contract 7: tasks and entries decorated inside a test are gone after it."""
     from autocron.registry import registry

@@ -10,6 +10,7 @@ import pytest
 import autocron
 from autocron.testing import (
     FakeEngine,
+    RunawayTasks,
     crash_worker,
     fast_forward,
     fast_forward_to_next,
@@ -335,6 +336,42 @@ def test_upcoming_lists_fire_times_in_their_order() -> None:
         table = str(upcoming(2, task=daily)).splitlines()
         assert table[0] == "Fri 2027-01-01 09:00 CET  daily  0 9 * * *"
         assert not pending()
+
+
+@pytest.mark.parametrize(
+    "move", [lambda: fast_forward("1h"), lambda: travel_to("2027-01-01T01:00Z"), fast_forward_to_next]
+)
+def test_tasks_that_enqueue_themselves_at_once_do_not_stop_the_time(move: Callable[[], object]) -> None:
+    """testing 1: never hang; testing 2.1: RunawayTasks names the top repeaters."""
+    with in_force(start=START):
+
+        @autocron.delay
+        def again() -> None:
+            again()
+
+        again()
+        with pytest.raises(RunawayTasks, match=r"more than 1000 jobs fell due: again \(1000 times\)"):
+            move()
+        assert autocron.now() == datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def test_many_jobs_at_many_moments_are_no_runaway() -> None:
+    """contract 7: the clock can be moved fast through years of cron; what a limit allows is not a runaway either."""
+    with in_force(start=START):
+
+        @autocron.cron(tz="UTC")
+        def minutely() -> None: ...
+
+        assert fast_forward("1d").ran(minutely).times == 1440
+
+        @autocron.delay(minutes=1)
+        def later() -> None: ...
+
+        for _ in range(1001):
+            later()
+        assert fast_forward("1m", limit=1010).ran(later).times == 1001
+        with pytest.raises(RunawayTasks, match="more than 3 jobs fell due: minutely"):
+            fast_forward("1h", limit=3)
 
 
 @pytest.mark.parametrize(

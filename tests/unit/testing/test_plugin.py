@@ -119,7 +119,7 @@ def test_the_mode_can_be_set_for_all_tests(pytester: pytest.Pytester) -> None:
 
 
 def test_mode_off_leaves_autocron_alone(pytester: pytest.Pytester) -> None:
-    """contract 7: mode off: hands off, and a moved clock is refused."""
+    """contract 7: mode off: hands off; a moved clock, and claims about jobs that are elsewhere, are refused."""
     body = """
 @pytest.mark.autocron(mode="off")
 def test_one(fake_engine):
@@ -130,11 +130,18 @@ def test_one(fake_engine):
     with pytest.raises(autocron.AutocronError, match='mode "off"'): fake_engine.clock.advance(60)
     with pytest.raises(autocron.AutocronError, match='mode "off"'): trap("worker.run.before")
     assert fake_engine.clock.freezer == ""
+@pytest.mark.autocron(mode="off", strict=True)
+@pytest.mark.parametrize("look", [
+    assert_idle, pending, enqueued, history, lambda: captured().__enter__(), lambda: assert_not_enqueued(send),
+    lambda: assert_ran(send), lambda: crash_worker(send), lambda: simulate_duration(send, 1),
+])
+def test_looking(look):
+    with pytest.raises(autocron.AutocronError, match='mode "off": autocron is real'): look()
 @pytest.mark.autocron(mode="off", start="2027-01-01T00:00Z")
 def test_two(): pass
 """
     result = run(pytester, body, ini="autocron_mode = off")
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(passed=10, errors=1)
     result.stdout.fnmatch_lines(["autocron: mode off, clock real, freezer none", "*its processes know no other time*"])
 
 
@@ -202,10 +209,42 @@ def test_interrupts_and_outcomes_of_pytest_pass_through(pytester: pytest.Pyteste
     body = """
 @autocron.delay
 def skips(): pytest.skip("not here")
+@autocron.delay
+def fails(): pytest.fail("not so")
+@autocron.delay
+def leaves(): pytest.exit("enough")
 def test_one(fake_engine):
     skips(); run_pending(raises=False)
+def test_two(fake_engine):
+    fails(); run_pending(raises=False)
+def test_three(fake_engine):
+    leaves(); run_pending(raises=False)
 """
-    run(pytester, body).assert_outcomes(skipped=1)
+    result = run(pytester, body)
+    result.assert_outcomes(skipped=1, failed=1)
+    result.stdout.fnmatch_lines(["*Exit: enough*"])
+
+
+def test_an_exit_of_a_task_that_nobody_has_seen_is_an_error_of_its_test_alone(pytester: pytest.Pytester) -> None:
+    """testing 2.2: failed and unobserved: the test errors; and the teardown goes on to its end."""
+    body = """
+torn = []
+@pytest.fixture
+def world():
+    yield
+    torn.append(1)
+@autocron.delay
+def leaves(): raise SystemExit(3)
+def test_one(world, fake_engine):
+    leaves(); run_pending(raises=False)
+@pytest.mark.autocron(start="2028-01-01T00:00Z")
+def test_two():
+    assert torn == [1]
+    assert autocron.now().year == 2028
+"""
+    result = run(pytester, body)
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*nobody has looked at this failure: SystemExit(3)*"])
 
 
 def test_loading_the_plugin_loads_nothing_of_the_engine() -> None:
