@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest import mock
 
 import pytest
 
 import autocron
+from autocron import engine as engines
 from autocron.testing import (
     FakeEngine,
+    MemoryStore,
     RunawayTasks,
     TaskPending,
     captured,
+    engine,
     fast_forward,
     history,
     run_pending,
     travel_to,
 )
 from autocron.testing import fake_engine as in_force
+from autocron.testing.freezing import active
 
 
 def test_a_call_waits_until_the_test_runs_it(fake_engine: FakeEngine) -> None:
@@ -246,3 +253,29 @@ def test_tasks_of_a_test_are_dropped_with_it() -> None:
 
         assert registry.tasks != before[0]
     assert (registry.tasks, registry.entries) == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"start": "nonsense", "tz": "America/New_York"},
+        {"start": "2027-01-01T00:00Z", "tz": "America/New_York", "workers": 0},
+    ],
+)
+def test_an_engine_that_cannot_come_into_force_leaves_nothing_behind(options: dict[str, Any]) -> None:
+    """testing 2.5: isolation per test: the error of one is not that of all later ones."""
+    before = time.tzname, list(engines._current), list(engine._in_force), active()
+    with pytest.raises(ValueError, match=r"start='nonsense'|workers=0"):
+        in_force(**options).__enter__()
+    assert (time.tzname, engines._current, engine._in_force, active()) == before
+
+
+def test_an_engine_that_cannot_end_in_good_order_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """testing 2.5: as above, whatever the end of a test finds."""
+    before = time.tzname, list(engines._current), list(engine._in_force), active()
+    made = in_force(start="2027-01-01T00:00Z", tz="America/New_York", strict=True)
+    made.__enter__()
+    monkeypatch.setattr(MemoryStore, "results", mock.Mock(side_effect=OSError("no")))
+    with pytest.raises(OSError, match="no"):
+        made.close()
+    assert (time.tzname, engines._current, engine._in_force, active()) == before
