@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import payload
 from ..decorators import Task, address_of
+from ..errors import PayloadError
 from ..job import Job
 from ..registry import registry
 
@@ -78,9 +79,22 @@ class EnqueuedJob:
         return cls(job.id.hex(), job.task, args, kwargs, datetime.fromtimestamp(job.due, UTC), job.entry)
 
 
+class Unreadable:
+    """Stands for arguments that cannot be decoded: the job is there, and all others can be looked at."""
+
+    def __init__(self, error: PayloadError) -> None:
+        self._reason = str(error).removeprefix("the payload cannot be read: ")
+
+    def __repr__(self) -> str:
+        return f"<cannot be read: {self._reason}>"
+
+
 def arguments_of(job: Job) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The decoded arguments."""
-    return payload.decode_call(job.payload, allow_pickle=True)
+    """The decoded arguments; one `Unreadable` for all if they cannot be."""
+    try:
+        return payload.decode_call(job.payload, allow_pickle=True)
+    except PayloadError as error:
+        return (Unreadable(error),), {}
 
 
 def by_name(
@@ -88,6 +102,8 @@ def by_name(
 ) -> dict[str, Any]:
     """Arguments by the names of the function's parameters; those of `*args` and `**kwargs` under these names."""
     function = registry.tasks.get(address)
+    if args and isinstance(args[0], Unreadable):
+        return dict.fromkeys(inspect.signature(function).parameters if function is not None else (), args[0])
     if function is not None:
         with suppress(TypeError):  # a signature that has changed since, or arguments that never fitted
             bound = inspect.signature(function).bind_partial(*args, **kwargs)
@@ -99,6 +115,8 @@ def by_name(
 
 def call_of(address: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     """A call as one would write it."""
+    if args and isinstance(args[0], Unreadable):
+        return f"{name_of(address)}({args[0]!r})"
     named = ", ".join(f"{name}={short(value)}" for name, value in by_name(address, args, kwargs).items())
     return f"{name_of(address)}({named})"
 

@@ -15,6 +15,7 @@ from autocron.testing import (
     assert_not_enqueued,
     assert_ran,
     fast_forward,
+    pending,
     run_pending,
 )
 
@@ -74,6 +75,38 @@ def test_a_job_that_has_run_already_is_not_called_missing(fake_engine: FakeEngin
     run_pending()
     with pytest.raises(AssertionError, match="send_invoice has run once already"):
         assert_enqueued(send_invoice)
+
+
+class Unloadable:
+    """Is stored, and cannot be read."""
+
+    def __getstate__(self) -> dict[str, int]:
+        return {"a": 1}
+
+    def __setstate__(self, state: dict[str, int]) -> None:
+        raise KeyError("a")
+
+
+@autocron.delay
+def send_object(order: object, copies: int = 1) -> None: ...
+
+
+def test_a_job_that_cannot_be_read_does_not_hide_the_others(fake_engine: FakeEngine) -> None:
+    """contract 7: a failing assertion shows what was there instead, also arguments that cannot be decoded."""
+    send_object(Unloadable())
+    send_reminder(7)
+    assert [str(job) for job in pending()] == [
+        "send_object(<cannot be read: KeyError: 'a'>)",
+        "send_reminder(user_id=7)",
+    ]
+    assert_enqueued(send_reminder, user_id=7)
+    assert_enqueued(send_object)
+    with pytest.raises(AssertionError, match="copies: expected 2, got <cannot be read: KeyError: 'a'>"):
+        assert_enqueued(send_object, copies=2)
+    with pytest.raises(autocron.PayloadError, match="cannot be read") as failed:
+        run_pending()
+    assert "send_object(<cannot be read: KeyError: 'a'>) id=" in failed.value.__notes__[0]
+    assert_ran(send_object, raised=autocron.PayloadError)
 
 
 def test_an_argument_that_the_task_does_not_have_is_an_error(fake_engine: FakeEngine) -> None:
