@@ -11,7 +11,7 @@ from . import hints
 from .durations import Duration, Moment, epoch_of, in_words, seconds_of
 from .engine import FakeEngine, current
 from .jobs import AnyTask, EnqueuedJob, address_of_task, name_of, short
-from .report import FAILED, READY, Report, Run
+from .report import FAILED, READY, Report
 
 _ANYTHING: Final = object()
 _EXACT_S: Final = 2e-6  # a datetime has microseconds, the store a float
@@ -169,7 +169,7 @@ def _listed(title: str, jobs: list[EnqueuedJob], wanted: _Wanted | None, engine:
         differences = wanted.differences(job) if wanted is not None and job.task == wanted.address else []
         lines.append(f"  {call:{call_width}}  {due:{due_width}}  {'; '.join(differences)}".rstrip())
     if wanted is not None and "no match" in title:
-        runs: list[Run] = [run for run in engine.history() if run.task == wanted.address]
+        runs = engine.history().ran(wanted.address)
         if runs:
             lines.append(f"{name_of(wanted.address)} has run {_times(len(runs))} already, last: {runs[-1]}")
         lines += hints.uncommitted() + hints.held(engine.world)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
@@ -147,13 +147,13 @@ class Runner:
 
     def report(self, runs: list[Run], raises: bool = False) -> Report:
         """These runs; where errors were not raised, whoever looks at it has seen them."""
-        return Report(runs) if raises else Report(runs, seen=lambda: self._see(runs))
+        return Report(runs) if raises else Report(runs, seen=self._see)
 
     def saw(self, stored: Stored) -> None:
         """The application has been told what became of this job."""
         self.unobserved.pop(stored.id, None)
 
-    def _see(self, runs: list[Run]) -> None:
+    def _see(self, runs: Sequence[Run]) -> None:
         if self.unobserved:
             for run in runs:
                 self.unobserved.pop(run.job.id, None)

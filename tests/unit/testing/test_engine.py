@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
@@ -14,8 +15,10 @@ from autocron import engine as engines
 from autocron.testing import (
     FakeEngine,
     MemoryStore,
+    Report,
     RunawayTasks,
     TaskPending,
+    assert_ran,
     captured,
     engine,
     fast_forward,
@@ -131,6 +134,48 @@ def test_a_failure_that_nobody_has_seen_is_raised_at_the_end() -> None:
         with in_force():
             fail()
             run_pending(raises=False)
+
+    with pytest.raises(ValueError, match="nobody has looked at this failure"):
+        test()
+
+
+def look_at_results(report: Report) -> None:
+    assert report.results == [1]
+
+
+def look_at_one_run(report: Report) -> None:
+    assert report[1].result == 1
+
+
+def look_at_another_task(report: Report) -> None:
+    assert report.ran("fine").times == report.times - 1 == 1
+
+
+def assert_another_one_ran(report: Report) -> None:
+    assert_ran("fine", times=1)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [look_at_results, look_at_one_run, look_at_another_task, assert_another_one_ran],
+    ids=lambda look: look.__name__,
+)
+def test_who_looks_at_something_else_has_not_seen_a_failure(look: Callable[[Report], None]) -> None:
+    """testing 2.2: failed and unobserved at teardown is an error of the test, whatever else was observed."""
+
+    @autocron.delay
+    def fail() -> None:
+        raise ValueError("no")
+
+    @autocron.delay
+    def fine() -> int:
+        return 1
+
+    def test() -> None:
+        with in_force():
+            fail()
+            fine()
+            look(run_pending(raises=False))
 
     with pytest.raises(ValueError, match="nobody has looked at this failure"):
         test()
