@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeGuard
 
 from .. import payload
 from ..decorators import Task, address_of
@@ -21,6 +22,8 @@ AnyTask = Task[..., Any] | Callable[..., Any] | str  # what names a task: itself
 
 def address_of_task(task: AnyTask) -> str:
     """The address of a task. ValueError if it is none, with the most similar names."""
+    if is_bound(task):
+        task = task.func
     if isinstance(task, Task):
         return task.address
     if isinstance(task, str):
@@ -37,6 +40,11 @@ def address_of_task(task: AnyTask) -> str:
         if address in registry.tasks:
             return address
     raise ValueError(f"{task!r} is not a task: decorate it with @autocron.delay or @autocron.cron")
+
+
+def is_bound(task: object) -> TypeGuard[partial[Any]]:
+    """Whether it is a task that is a method, taken from an instance, which is its only argument then."""
+    return isinstance(task, partial) and isinstance(task.func, Task)
 
 
 def name_of(address: str) -> str:
