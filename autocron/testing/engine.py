@@ -6,6 +6,7 @@ with the real monitor, on the real store in memory; a real worker runs it when t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, tzinfo
@@ -90,7 +91,8 @@ class FakeEngine:
     def _come_into_force(self, stack: ExitStack) -> None:
         self._tasks = dict(registry.tasks)
         self._entries = dict(registry.entries)
-        stack.callback(self._forget_nested)
+        self._modules = frozenset(sys.modules)
+        stack.callback(self._forget)
         stack.callback(zone.leave, zone.enter(self._tz))
         is_real = self._mode == "off"
         start = None if self._start is None else epoch_of(self._start, "start")
@@ -130,7 +132,7 @@ class FakeEngine:
             self.check()
 
     def close(self) -> None:
-        """Take it out of force, and drop the tasks and entries that were decorated inside functions meanwhile."""
+        """Take it out of force, and drop the tasks and entries that the test has decorated."""
         self._ends.close()
 
     def check(self) -> None:
@@ -150,12 +152,14 @@ class FakeEngine:
     def _look_for_jobs(self) -> None:
         self._still_waiting = self.pending() if self._strict else []
 
-    def _forget_nested(self) -> None:
+    def _forget(self) -> None:
         # A module imported meanwhile stays imported, and so do its tasks.
         for address in [each for each in registry.tasks if "<" in each and each not in self._tasks]:
             del registry.tasks[address]
         for key in [
-            each for each, entry in registry.entries.items() if "<" in entry.task and each not in self._entries
+            key
+            for key, entry in registry.entries.items()
+            if key not in self._entries and ("<" in entry.task or entry.task.partition(":")[0] in self._modules)
         ]:
             del registry.entries[key], registry.decorated[key]
             registry.version += 1
