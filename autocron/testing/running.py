@@ -6,7 +6,6 @@ loop) has each worker that it yields run one job.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -20,6 +19,7 @@ from .awaiting import run_awaiting
 from .crashing import Killed
 from .freezing import FollowingClock
 from .jobs import arguments_of, call_of, is_async, name_of
+from .loops import is_in_loop, without_loop
 from .memory import MemoryStore
 from .processes import WorkerProcess
 from .report import CRASHED, FAILED, READY, Report, Run
@@ -100,7 +100,8 @@ class Runner:
         with self._running(admits) as runs:
             for worker in steps(runs):
                 _check_loop(worker.next_job())
-                self.world.run_job(worker)
+                with without_loop():
+                    self.world.run_job(worker)
         return self.report(runs, raises)
 
     async def arun(self, steps: Steps, admits: Admits = None, *, raises: bool = True) -> Report:
@@ -186,11 +187,3 @@ def _check_loop(job: Job | None) -> None:
             f"{name_of(job.task)} is an `async def`, and an event loop is running here: "
             "use `await fake_engine.arun_pending()` or `await fake_engine.afast_forward(…)`"
         )
-
-
-def is_in_loop() -> bool:
-    """Whether an event loop runs in this thread: of asyncio or trio."""
-    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
-    if asyncio is not None and asyncio._get_running_loop() is not None:
-        return True
-    return trio is not None and bool(trio.lowlevel.in_trio_run())
