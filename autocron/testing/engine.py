@@ -399,7 +399,10 @@ class FakeEngine:
             return
         self._inline = {job.id}
         self._runner.run(
-            lambda runs: self._runner.due(runs, MOST_RUNS, False), lambda job: job.id in self._inline, raises=False
+            lambda runs: self._runner.due(runs, MOST_RUNS, False),
+            lambda job: job.id in self._inline,
+            raises=False,
+            awaits=True,
         )
 
     def _asked(self, stored: Stored) -> None:

@@ -95,11 +95,12 @@ class Runner:
 
     # -- who runs it -----------------------------------------------------------------------------------------
 
-    def run(self, steps: Steps, admits: Admits = None, *, raises: bool = True) -> Report:
-        """Run it here."""
+    def run(self, steps: Steps, admits: Admits = None, *, raises: bool = True, awaits: bool = False) -> Report:
+        """Run it here. awaits: coroutines too, in loops of their own, though the caller may have one."""
         with self._running(admits) as runs:
             for worker in steps(runs):
-                _check_loop(worker.next_job())
+                if not awaits:
+                    _check_loop(worker.next_job())
                 with without_loop():
                     self.world.run_job(worker)
         return self.report(runs, raises)

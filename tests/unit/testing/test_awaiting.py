@@ -141,6 +141,24 @@ def test_a_task_may_start_a_loop_inside_a_loop(fake_engine: FakeEngine) -> None:
     asyncio.run(test())
 
 
+def test_inline_runs_async_tasks_of_an_async_application(fake_engine: FakeEngine) -> None:
+    """testing 2.3: a call runs its job before it returns, also in a loop; the coroutine has one of its own."""
+
+    @autocron.delay
+    async def double(n: int) -> int:
+        await asyncio.sleep(0)
+        return 2 * n
+
+    async def request() -> int:
+        result = double(21)
+        assert result.is_ready()
+        await asyncio.sleep(0)
+        return int(result.result)
+
+    with fake_engine.mode("inline"):
+        assert asyncio.run(request()) == 42
+
+
 def test_a_cancelled_test_leaves_the_job_waiting(fake_engine: FakeEngine) -> None:
     """contract 6: an interrupted job waits again."""
 
