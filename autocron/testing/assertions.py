@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -9,10 +10,11 @@ from ..registry import registry
 from . import hints
 from .durations import Duration, Moment, epoch_of, in_words, seconds_of
 from .engine import FakeEngine, current
-from .jobs import AnyTask, EnqueuedJob, address_of_task, bound, name_of, short
-from .report import FAILED, READY, Report, Run
+from .jobs import AnyTask, EnqueuedJob, address_of_task, bound, is_bound, name_of, short
+from .report import FAILED, READY, Report
 
 _ANYTHING: Final = object()
+INCOMPARABLE: Final = "cannot be compared"
 _EXACT_S: Final = 2e-6  # a datetime has microseconds, the store a float
 
 
@@ -29,10 +31,13 @@ def assert_enqueued(
     """A job of this task waits, with at least these arguments; returns the first one.
 
     Arguments are compared by the names of the parameters and with `==`, so `mock.ANY` and `pytest.approx` work.
-    count: exactly so many. run_at, run_in: when it is due; delta: give or take.
+    count: exactly so many. run_at, run_in: when it is due; delta: give or take. TypeError if such an option is also
+    the name of a parameter: give that one by position.
     """
     __tracebackhide__ = True
     engine = current()
+    options = {"count": count, "run_at": run_at, "run_in": run_in, "delta": delta or None}
+    _check_ambiguous(task, len(args), [name for name, value in options.items() if value is not None])
     wanted = _Wanted(engine, task, args, kwargs, run_at, run_in, delta)
     jobs = engine.pending()
     matches = [job for job in jobs if not wanted.differences(job)]
@@ -75,8 +80,11 @@ def assert_ran(
         problems.append("it has not run")
     if times is not None and runs.times != times:
         problems.append(f"it ran {_times(runs.times)}, not {_times(times)}")
-    if result is not _ANYTHING and not any(run.outcome == READY and result == run.result for run in runs):
-        problems.append(f"no run returned {short(result)}")
+    if result is not _ANYTHING:
+        unequal = [_difference(result, run.result) for run in runs if run.outcome == READY]
+        if all(unequal):
+            failed = next((each for each in unequal if each.startswith(INCOMPARABLE)), "")
+            problems.append(f"no run returned {short(result)}{failed and f': {failed}'}")
     if raised is not None and not any(run.outcome == FAILED and isinstance(run.exc, raised) for run in runs):
         problems.append(f"no run raised {_names(raised)}")
     if problems:
@@ -109,7 +117,9 @@ class _Wanted:
         if run_at is not None and run_in is not None:
             raise ValueError("run_at and run_in say the same in two ways: give only one")
         self.address = address_of_task(task)
-        self.arguments = _bound(self.address, args, kwargs)
+        if is_bound(task):
+            args = (*task.args, *args)
+        self.arguments = _flat(self.address, _bound(self.address, args, kwargs))
         self.now = engine.clock.time()
         self._written = [*map(short, args), *(f"{name}={short(value)}" for name, value in kwargs.items())]
         self._when = {name: value for name, value in (("run_at", run_at), ("run_in", run_in)) if value is not None}
@@ -124,15 +134,18 @@ class _Wanted:
         """In what a job differs from this one; empty if it is one."""
         if job.task != self.address:
             return ["another task"]
-        found, differences = job.arguments, []
+        found, differences = _flat(job.task, job.arguments), []
         for name, value in self.arguments.items():
             if name not in found:
                 differences.append(f"{name}: expected {short(value)}, not given")
-            elif not value == found[name]:  # noqa: SIM201 - `==` of the expected value decides
-                differences.append(f"{name}: expected {short(value)}, got {short(found[name])}")
+            elif difference := _difference(value, found[name]):
+                differences.append(f"{name}: {difference}")
         due = job.due.timestamp()
         if self.due is not None and abs(due - self.due) > self._delta:
-            differences.append(f"due: expected {when(self.due, self.now)}, is {when(due, self.now)}")
+            expected, found_due = when(self.due, self.now), when(due, self.now)
+            if expected == found_due:  # the two largest units are not all
+                found_due += f", {in_words(abs(due - self.due))} {'later' if due > self.due else 'earlier'}"
+            differences.append(f"due: expected {expected}, is {found_due}")
         return differences
 
     def said(self, assertion: str, more: Mapping[str, Any]) -> str:
@@ -147,6 +160,38 @@ def when(due: float, now: float) -> str:
     if abs(due - now) <= _EXACT_S:
         return "now"
     return f"in {in_words(due - now)}" if due > now else f"{in_words(now - due)} ago"
+
+
+def _check_ambiguous(task: AnyTask, positions: int, options: list[str]) -> None:
+    """TypeError if an option may as well be meant as an argument of the task that is not given by position."""
+    address = address_of_task(task)
+    names = list(inspect.signature(registry.tasks[address]).parameters)
+    for name in options:
+        if name in names[positions + is_bound(task) :]:
+            raise TypeError(
+                f"assert_enqueued: {name}= is an option, and {name_of(address)} has a parameter of this name; "
+                "give the parameter by position (mock.ANY for any value), or look at enqueued()"
+            )
+
+
+def _difference(expected: Any, found: Any) -> str:
+    """In what a value differs from the expected one, whose `==` decides; "" if it does not."""
+    try:
+        is_equal = bool(expected == found)
+    except Exception as error:  # of the application, or an array that is no truth value
+        return f"{INCOMPARABLE}: {type(error).__name__}: {error}"
+    return "" if is_equal else f"expected {short(expected)}, got {short(found)}"
+
+
+def _flat(address: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by name, where those of `*args` and `**kwargs` are compared one by one too."""
+    flat = dict(arguments)
+    for name, parameter in inspect.signature(registry.tasks[address]).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD and isinstance(flat.get(name), dict):
+            flat |= flat.pop(name)
+        elif parameter.kind is parameter.VAR_POSITIONAL and isinstance(flat.get(name), tuple):
+            flat |= {f"{name}[{number}]": value for number, value in enumerate(flat.pop(name))}
+    return flat
 
 
 def _bound(address: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,7 +213,7 @@ def _listed(title: str, jobs: list[EnqueuedJob], wanted: _Wanted | None, engine:
         differences = wanted.differences(job) if wanted is not None and job.task == wanted.address else []
         lines.append(f"  {call:{call_width}}  {due:{due_width}}  {'; '.join(differences)}".rstrip())
     if wanted is not None and "no match" in title:
-        runs: list[Run] = [run for run in engine.history() if run.task == wanted.address]
+        runs = engine.history().ran(wanted.address)
         if runs:
             lines.append(f"{name_of(wanted.address)} has run {_times(len(runs))} already, last: {runs[-1]}")
         lines += hints.uncommitted() + hints.held(engine.world)

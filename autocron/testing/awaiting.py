@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+
 from ..registry import registry
 from .jobs import is_async
+from .loops import without_loop
 from .processes import WorkerProcess
 
 
 async def run_awaiting(worker: WorkerProcess) -> None:
     """Have a worker run its next job; a coroutine is awaited here, whatever library's loop this is."""
     job = worker.next_job()
-    if worker.strand is None and (job is None or not is_async(registry.tasks.get(job.task))):
-        worker.world.run_job(worker)
+    # Looks behind decorators; a coroutine that comes from one that hides it is run in a loop of its own.
+    if worker.strand is None and (job is None or not is_async(inspect.unwrap(registry.tasks.get(job.task, _nothing)))):
+        with without_loop():
+            worker.world.run_job(worker)
         return
     passes: BaseException | None = None
     for call in worker.world.turn_of(worker, worker.run_job):
@@ -21,3 +26,7 @@ async def run_awaiting(worker: WorkerProcess) -> None:
             passes = error
     if passes is not None:
         raise passes
+
+
+def _nothing() -> None:
+    """In place of a task that is not there."""

@@ -6,8 +6,9 @@ with the real monitor, on the real store in memory; a real worker runs it when t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, tzinfo
 from random import Random
 from typing import Any, Final, Literal, Self
@@ -86,15 +87,25 @@ class FakeEngine:
     # -- in force --------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
+        with ExitStack() as stack:  # what fails in the middle leaves nothing behind either
+            self._come_into_force(stack)
+            self._ends = stack.pop_all()
+        return self
+
+    def _come_into_force(self, stack: ExitStack) -> None:
         self._tasks = dict(registry.tasks)
         self._entries = dict(registry.entries)
-        self._zone = zone.enter(self._tz)
+        self._modules = frozenset(sys.modules)
+        stack.callback(self._forget)
+        stack.callback(zone.leave, zone.enter(self._tz))
         is_real = self._mode == "off"
         start = None if self._start is None else epoch_of(self._start, "start")
         self.clock = FollowingClock(start, freeze=self._freeze and not is_real)
+        stack.callback(self.clock.stop)
         if is_real:
             self.clock.moved = _refuse_to_move
         self.store = MemoryStore()
+        stack.callback(self.store.discard)
         self.spawner = InProcessSpawner()
         self.engine = GuardingEngine(
             self.clock,
@@ -105,16 +116,19 @@ class FakeEngine:
             asked=self._asked,
         )
         self.world = self.spawner.world
+        stack.callback(self.world.close)
         self.world.wrap = self._wrap
         self._runner = Runner(self.world, self.clock, self.store)
-        _in_force.append(self)
         if self._mode != "off":
+            stack.callback(self._look_for_jobs)
             engines.push(self.engine)
+            stack.callback(engines.pop, self.engine)
             self.engine.begin(self._workers)
             if self.freezes_at_once:
                 self.clock.freeze()
             self.world.pump()  # the entries are known from here on, however the test moves the time
-        return self
+        _in_force.append(self)
+        stack.callback(_in_force.remove, self)
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.close()
@@ -122,16 +136,8 @@ class FakeEngine:
             self.check()
 
     def close(self) -> None:
-        """Take it out of force, and drop the tasks and entries that were decorated inside functions meanwhile."""
-        _in_force.remove(self)
-        if self._mode != "off":
-            engines.pop(self.engine)
-        self._still_waiting = self.pending() if self._strict and self._mode != "off" else []
-        self.world.close()
-        self.store.discard()
-        self.clock.stop()
-        zone.leave(self._zone)
-        self._forget_nested()
+        """Take it out of force, and drop the tasks and entries that the test has decorated."""
+        self._ends.close()
 
     def check(self) -> None:
         """Raise what nobody has seen: the error of a task, a crash that never came, with `strict` jobs that wait."""
@@ -150,12 +156,17 @@ class FakeEngine:
                 f"strict: {len(self._still_waiting)} jobs still wait at the end of the test:\n  {jobs}"
             )
 
-    def _forget_nested(self) -> None:
+    def _look_for_jobs(self) -> None:
+        self._still_waiting = self.pending() if self._strict else []
+
+    def _forget(self) -> None:
         # A module imported meanwhile stays imported, and so do its tasks.
         for address in [each for each in registry.tasks if "<" in each and each not in self._tasks]:
             del registry.tasks[address]
         for key in [
-            each for each, entry in registry.entries.items() if "<" in entry.task and each not in self._entries
+            key
+            for key, entry in registry.entries.items()
+            if key not in self._entries and ("<" in entry.task or entry.task.partition(":")[0] in self._modules)
         ]:
             del registry.entries[key], registry.decorated[key]
             registry.version += 1
@@ -409,7 +420,10 @@ class FakeEngine:
             return
         self._inline = {job.id}
         self._runner.run(
-            lambda runs: self._runner.due(runs, MOST_RUNS, False), lambda job: job.id in self._inline, raises=False
+            lambda runs: self._runner.due(runs, MOST_RUNS, False),
+            lambda job: job.id in self._inline,
+            raises=False,
+            awaits=True,
         )
 
     def _asked(self, stored: Stored) -> None:

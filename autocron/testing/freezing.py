@@ -2,7 +2,8 @@
 
 A *freezer* that the test has started is followed: its time is autocron's time, and moving autocron's clock moves
 it. Where there is none, it starts one of its own, if one is installed: time-machine, which costs next to nothing, at
-once, freezegun at the first move. When a freezer of the test ends, the clock is back where it was.
+once, freezegun at the first move. When a freezer of the test ends, the clock is back where it was; and a freezer that
+was there before is back where it was when the clock ends.
 """
 
 from __future__ import annotations
@@ -169,6 +170,9 @@ class FollowingClock(FakeClock):
         self.is_looking = True
         self._look()
         self._began = True
+        self._first = self._theirs  # may outlive us: a freezer of a class, or of an outer engine
+        self._first_shown = self._shown
+        self._first_moved = False
         if start is not None:
             self._zero += start - self._wall  # no time passes by that
             self._set(start)
@@ -211,11 +215,13 @@ class FollowingClock(FakeClock):
             self._start(self._wall)
 
     def stop(self) -> None:
-        """End the freezer that was started here."""
+        """End the freezer that was started here; one that was there before shows again what it did."""
         ours, self._ours = self._ours, None
         self._freeze = False
         if ours is not None:
             ours.stop()
+        if self._first is not None and self._first_moved:
+            self._first.move(self._first_shown)
 
     @property
     def freezer(self) -> str:
@@ -256,6 +262,7 @@ class FollowingClock(FakeClock):
         if self._theirs is not None:
             self._theirs.move(wall)
             self._shown = self._theirs.time()
+            self._first_moved |= self._first is not None and self._theirs.key is self._first.key
         elif self._ours is not None:
             self._ours.move(wall)
         elif self._freeze:

@@ -16,7 +16,7 @@ from ..job import Job, Status, Stored
 from ..registrar import Registrar
 from ..stores.connection import MEMORY
 from .jobs import name_of
-from .running import is_in_loop
+from .loops import is_in_loop
 from .spawner import InProcessSpawner
 
 MOST_POLLS: Final = 10  # of one unfinished job, with nothing run between: no poll will ever be answered otherwise

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeGuard
 
 from .. import payload
 from ..decorators import Task
+from ..errors import PayloadError
 from ..job import Job
 from ..naming import address_of
 from ..registry import registry
@@ -22,6 +24,8 @@ AnyTask = Task[..., Any] | Callable[..., Any] | str  # what names a task: itself
 
 def address_of_task(task: AnyTask) -> str:
     """The address of a task. ValueError if it is none, with the most similar names."""
+    if is_bound(task):
+        task = task.func
     if isinstance(task, Task):
         return task.address
     if isinstance(task, str):
@@ -38,6 +42,11 @@ def address_of_task(task: AnyTask) -> str:
         if address in registry.tasks:
             return address
     raise ValueError(f"{task!r} is not a task: decorate it with @autocron.delay or @autocron.cron")
+
+
+def is_bound(task: object) -> TypeGuard[partial[Any]]:
+    """Whether it is a task that is a method, taken from an instance, which is its only argument then."""
+    return isinstance(task, partial) and isinstance(task.func, Task)
 
 
 def name_of(address: str) -> str:
@@ -80,9 +89,22 @@ class EnqueuedJob:
         return cls(job.id.hex(), job.task, args, kwargs, datetime.fromtimestamp(job.due, UTC), job.entry)
 
 
+class Unreadable:
+    """Stands for arguments that cannot be decoded: the job is there, and all others can be looked at."""
+
+    def __init__(self, error: PayloadError) -> None:
+        self._reason = str(error).removeprefix("the payload cannot be read: ")
+
+    def __repr__(self) -> str:
+        return f"<cannot be read: {self._reason}>"
+
+
 def arguments_of(job: Job) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The decoded arguments."""
-    return payload.decode_call(job.payload, allow_pickle=True)
+    """The decoded arguments; one `Unreadable` for all if they cannot be."""
+    try:
+        return payload.decode_call(job.payload, allow_pickle=True)
+    except PayloadError as error:
+        return (Unreadable(error),), {}
 
 
 def by_name(
@@ -90,6 +112,8 @@ def by_name(
 ) -> dict[str, Any]:
     """Arguments by the names of the function's parameters; those of `*args` and `**kwargs` under these names."""
     function = registry.tasks.get(address)
+    if args and isinstance(args[0], Unreadable):
+        return dict.fromkeys(inspect.signature(function).parameters if function is not None else (), args[0])
     if function is not None:
         with suppress(TypeError):  # a signature that has changed since, or arguments that never fitted
             found = bound(function, args, kwargs)
@@ -109,6 +133,8 @@ def bound(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[s
 
 def call_of(address: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     """A call as one would write it."""
+    if args and isinstance(args[0], Unreadable):
+        return f"{name_of(address)}({args[0]!r})"
     named = ", ".join(f"{name}={short(value)}" for name, value in by_name(address, args, kwargs).items())
     return f"{name_of(address)}({named})"
 

@@ -64,9 +64,9 @@ class Report(Sequence[Run]):
     (False, 0)
     """
 
-    def __init__(self, runs: Sequence[Run] = (), *, seen: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, runs: Sequence[Run] = (), *, seen: Callable[[Sequence[Run]], None] = lambda runs: None) -> None:
         self._runs = runs
-        self._seen = seen  # told when somebody looks: failures are not silent then
+        self._seen = seen  # told at which runs somebody looks: their failures are not silent then
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -76,11 +76,12 @@ class Report(Sequence[Run]):
     @overload
     def __getitem__(self, index: slice) -> Report: ...
     def __getitem__(self, index: int | slice) -> Run | Report:
-        self._seen()
-        return self._runs[index] if isinstance(index, int) else Report(self._runs[index])
+        found = self._runs[index]
+        self._seen([found] if isinstance(found, Run) else found)
+        return found if isinstance(found, Run) else Report(found)
 
     def __iter__(self) -> Iterator[Run]:
-        self._seen()
+        self._seen(self._runs)
         return iter(self._runs)
 
     @property
@@ -106,7 +107,7 @@ class Report(Sequence[Run]):
     @property
     def results(self) -> list[Any]:
         """What the runs returned that ended well."""
-        return [run.result for run in self if run.outcome == READY]
+        return [run.result for run in self._of(lambda run: run.outcome == READY)]
 
     def ran(self, task: AnyTask) -> Report:
         """The runs of one task. ValueError if it is no task."""
@@ -114,7 +115,9 @@ class Report(Sequence[Run]):
         return self._of(lambda run: run.job.task == address)
 
     def _of(self, condition: Callable[[Run], bool]) -> Report:
-        return Report([run for run in self if condition(run)])
+        found = [run for run in self._runs if condition(run)]
+        self._seen(found)
+        return Report(found)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self)) or "nothing ran"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
@@ -19,6 +19,7 @@ from ..run import Ended
 from .awaiting import run_awaiting
 from .freezing import FollowingClock
 from .jobs import arguments_of, call_of, is_async, name_of
+from .loops import is_in_loop, without_loop
 from .memory import MemoryStore
 from .processes import WorkerProcess
 from .report import CRASHED, FAILED, READY, Report, Run
@@ -106,12 +107,14 @@ class Runner:
                 "only the test moves time, runs jobs and sets traps; a task that is being run cannot do it"
             )
 
-    def run(self, steps: Steps, admits: Admits = None, *, raises: bool = True) -> Report:
-        """Run it here."""
+    def run(self, steps: Steps, admits: Admits = None, *, raises: bool = True, awaits: bool = False) -> Report:
+        """Run it here. awaits: coroutines too, in loops of their own, though the caller may have one."""
         with self._running(admits) as runs:
             for worker in steps(runs):
-                _check_loop(worker.next_job())
-                self.world.run_job(worker)
+                if not awaits:
+                    _check_loop(worker.next_job())
+                with without_loop():
+                    self.world.run_job(worker)
         return self.report(runs, raises)
 
     async def arun(self, steps: Steps, admits: Admits = None, *, raises: bool = True) -> Report:
@@ -163,13 +166,13 @@ class Runner:
 
     def report(self, runs: list[Run], raises: bool = False) -> Report:
         """These runs; where errors were not raised, whoever looks at it has seen them."""
-        return Report(runs) if raises else Report(runs, seen=lambda: self._see(runs))
+        return Report(runs) if raises else Report(runs, seen=self._see)
 
     def saw(self, stored: Stored) -> None:
         """The application has been told what became of this job."""
         self.unobserved.pop(stored.id, None)
 
-    def _see(self, runs: list[Run]) -> None:
+    def _see(self, runs: Sequence[Run]) -> None:
         if self.unobserved:
             for run in runs:
                 self.unobserved.pop(run.job.id, None)
@@ -205,11 +208,3 @@ def _check_loop(job: Job | None) -> None:
             f"{name_of(job.task)} is an `async def`, and an event loop is running here: "
             "use `await fake_engine.arun_pending()` or `await fake_engine.afast_forward(…)`"
         )
-
-
-def is_in_loop() -> bool:
-    """Whether an event loop runs in this thread: of asyncio or trio."""
-    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")
-    if asyncio is not None and asyncio._get_running_loop() is not None:
-        return True
-    return trio is not None and bool(trio.lowlevel.in_trio_run())

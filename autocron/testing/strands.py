@@ -16,6 +16,7 @@ from typing import Any
 
 from ..run import Interrupted
 from .crashing import Killed
+from .loops import without_loop
 
 
 class Call:
@@ -38,7 +39,8 @@ class Call:
     async def await_it(self) -> None:
         """Call it here, and await its value in the caller's event loop. What cancels the test passes."""
         try:
-            value = self._function(*self._args, **self._kwargs)
+            with without_loop():
+                value = self._function(*self._args, **self._kwargs)
             self._value = await value if isinstance(value, CoroutineType) else value
         except BaseException as error:
             if _ends_the_test(error):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import pytest
@@ -17,6 +17,7 @@ from autocron.testing import (
     assert_not_enqueued,
     assert_ran,
     fast_forward,
+    pending,
     run_pending,
 )
 
@@ -99,10 +100,122 @@ def test_a_job_that_has_run_already_is_not_called_missing(fake_engine: FakeEngin
         assert_enqueued(send_invoice)
 
 
+class Unloadable:
+    """Is stored, and cannot be read."""
+
+    def __getstate__(self) -> dict[str, int]:
+        return {"a": 1}
+
+    def __setstate__(self, state: dict[str, int]) -> None:
+        raise KeyError("a")
+
+
+@autocron.delay
+def send_object(order: object, copies: int = 1) -> None: ...
+
+
+def test_a_job_that_cannot_be_read_does_not_hide_the_others(fake_engine: FakeEngine) -> None:
+    """contract 7: a failing assertion shows what was there instead, also arguments that cannot be decoded."""
+    send_object(Unloadable())
+    send_reminder(7)
+    assert [str(job) for job in pending()] == [
+        "send_object(<cannot be read: KeyError: 'a'>)",
+        "send_reminder(user_id=7)",
+    ]
+    assert_enqueued(send_reminder, user_id=7)
+    assert_enqueued(send_object)
+    with pytest.raises(AssertionError, match="copies: expected 2, got <cannot be read: KeyError: 'a'>"):
+        assert_enqueued(send_object, copies=2)
+    with pytest.raises(autocron.PayloadError, match="cannot be read") as failed:
+        run_pending()
+    assert "send_object(<cannot be read: KeyError: 'a'>) id=" in failed.value.__notes__[0]
+    assert_ran(send_object, raised=autocron.PayloadError)
+
+
 def test_an_argument_that_the_task_does_not_have_is_an_error(fake_engine: FakeEngine) -> None:
     """contract 7: a misspelt argument must not pass, nor be reported as a missing job."""
     with pytest.raises(TypeError, match="send_reminder: got an unexpected keyword argument 'user'"):
         assert_not_enqueued(send_reminder, user=7)
+
+
+@autocron.delay
+def send_mail(to: str, *copies: str, **headers: str) -> None: ...
+
+
+def test_arguments_of_any_number_and_name_are_compared_one_by_one(fake_engine: FakeEngine) -> None:
+    """testing 2.4: at least these arguments, also in *args and **kwargs."""
+    send_mail("ann", "bob", "joe", lang="de", tone="formal")
+    assert_enqueued(send_mail, "ann", lang="de")
+    assert_enqueued(send_mail, "ann", "bob")
+    assert_not_enqueued(send_mail, "ann", lang="en")
+    with pytest.raises(AssertionError) as failed:
+        assert_enqueued(send_mail, "ann", "joe", tone="rude", size="a4")
+    assert str(failed.value).endswith(
+        "copies[0]: expected 'joe', got 'bob'; tone: expected 'rude', got 'formal'; size: expected 'a4', not given"
+    )
+
+
+@autocron.delay
+def reserve(count: int) -> int:
+    return count
+
+
+def test_an_option_that_is_a_parameter_too_is_refused(fake_engine: FakeEngine) -> None:
+    """testing 2.4: count= must not be taken for something else in silence."""
+    reserve(3)
+    with pytest.raises(TypeError, match="count= is an option, and reserve has a parameter of this name; give the"):
+        assert_enqueued(reserve, count=3)
+    assert_enqueued(reserve, 3, count=1)
+    assert_enqueued(reserve, mock.ANY, count=1)
+    assert_not_enqueued(reserve, count=4)
+
+
+class Touchy:
+    """Does not like to be compared."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_values_that_cannot_be_compared_are_named(fake_engine: FakeEngine) -> None:
+    """testing 2.4: an array that is no truth value fails the assertion, and not more."""
+    send_reminder(7)
+    reserve(3)
+    with pytest.raises(AssertionError, match=r"user_id: cannot be compared: ValueError: ambiguous"):
+        assert_enqueued(send_reminder, user_id=Touchy())
+    run_pending()
+    with pytest.raises(AssertionError, match=r"no run returned .*: cannot be compared: ValueError: ambiguous"):
+        assert_ran(reserve, result=Touchy())
+
+
+def test_two_moments_that_read_alike_are_told_apart(fake_engine: FakeEngine) -> None:
+    """testing 2.4: a failing assertion shows what was there instead."""
+    autocron.delay(hours=51, minutes=4)(reserve)(1)
+    with pytest.raises(AssertionError, match="due: expected in 2d 3h, is in 2d 3h, 1m earlier"):
+        assert_enqueued(reserve, run_in="2d 3h 5m")
+    with pytest.raises(AssertionError, match="due: expected in 2d 3h, is in 2d 3h, 1m 1s later"):
+        assert_enqueued(reserve, run_in="2d 3h 2m 59s")
+
+
+class Invoice(NamedTuple):
+    """Has a task."""
+
+    number: int
+
+    @autocron.delay
+    def send(self, to: str) -> None: ...
+
+
+def test_a_bound_method_names_its_task_and_its_instance(fake_engine: FakeEngine) -> None:
+    """testing 2.4: a task is named by what one calls."""
+    Invoice(1).send("ann")
+    assert_enqueued(Invoice(1).send, "ann")
+    assert_enqueued(Invoice(1).send, to="ann", count=1)
+    assert_not_enqueued(Invoice(2).send)
+    assert run_pending(Invoice(2).send).times == 1  # the task
+    assert_ran(Invoice(1).send)
 
 
 def test_what_is_no_task_is_named(fake_engine: FakeEngine) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 import autocron
-from autocron.testing import FakeEngine, TaskPending, arun_pending, fast_forward, run_pending
+from autocron.testing import FakeEngine, TaskPending, arun_pending, fast_forward, run_pending, trap
 
 
 def test_an_async_task_runs_in_a_plain_test(fake_engine: FakeEngine) -> None:
@@ -77,6 +80,83 @@ def test_the_plain_form_in_a_loop_names_the_other_one(fake_engine: FakeEngine) -
     asyncio.run(test())
     assert fake_engine.enqueued(note)
     assert fast_forward(0).ran(note).times == 1
+
+
+def test_a_decorated_async_task_is_awaited_too(fake_engine: FakeEngine) -> None:
+    """contract 7: coroutines are awaited in the caller's loop, whatever lies between the task and the `async def`."""
+    loops = []
+
+    def logged(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    @autocron.delay
+    @logged
+    async def note() -> None:
+        await asyncio.sleep(0)
+        loops.append(asyncio.get_running_loop())
+
+    @autocron.delay
+    def hides_it() -> Any:
+        return note.__wrapped__()
+
+    async def test() -> None:
+        note()
+        assert (await arun_pending()).ran(note).ok
+        assert loops == [asyncio.get_running_loop()]
+        hides_it()
+        assert (await arun_pending()).ran(hides_it).ok  # in a loop of its own, as in production
+        assert len(loops) == 2
+
+    asyncio.run(test())
+
+
+def test_a_task_may_start_a_loop_inside_a_loop(fake_engine: FakeEngine) -> None:
+    """testing 1: one execution path: a worker has no loop, and neither has a task of a test that has one."""
+
+    async def five() -> int:
+        await asyncio.sleep(0)
+        return 5
+
+    @autocron.delay
+    def runs_a_loop() -> int:
+        return asyncio.run(five())
+
+    async def test() -> None:
+        here, task = asyncio.get_running_loop(), asyncio.current_task()
+        runs_a_loop()
+        assert (await arun_pending()).results == [5]
+        assert (asyncio.get_running_loop(), asyncio.current_task()) == (here, task)
+        runs_a_loop()
+        assert run_pending().results == [5]
+        with trap("worker.run.before") as held:
+            runs_a_loop()
+            assert not await arun_pending()
+            held.release()
+            assert (await arun_pending()).results == [5]
+
+    asyncio.run(test())
+
+
+def test_inline_runs_async_tasks_of_an_async_application(fake_engine: FakeEngine) -> None:
+    """testing 2.3: a call runs its job before it returns, also in a loop; the coroutine has one of its own."""
+
+    @autocron.delay
+    async def double(n: int) -> int:
+        await asyncio.sleep(0)
+        return 2 * n
+
+    async def request() -> int:
+        result = double(21)
+        assert result.is_ready()
+        await asyncio.sleep(0)
+        return int(result.result)
+
+    with fake_engine.mode("inline"):
+        assert asyncio.run(request()) == 42
 
 
 def test_a_cancelled_test_leaves_the_job_waiting(fake_engine: FakeEngine) -> None:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest import mock
 
 import pytest
 
 import autocron
+from autocron import engine as engines
 from autocron.testing import (
     FakeEngine,
+    MemoryStore,
+    Report,
     RunawayTasks,
     TaskPending,
+    assert_ran,
     captured,
+    engine,
     fast_forward,
     history,
     run_pending,
     travel_to,
 )
 from autocron.testing import fake_engine as in_force
+from autocron.testing.freezing import active
 
 
 def test_a_call_waits_until_the_test_runs_it(fake_engine: FakeEngine) -> None:
@@ -124,6 +134,48 @@ def test_a_failure_that_nobody_has_seen_is_raised_at_the_end() -> None:
         with in_force():
             fail()
             run_pending(raises=False)
+
+    with pytest.raises(ValueError, match="nobody has looked at this failure"):
+        test()
+
+
+def look_at_results(report: Report) -> None:
+    assert report.results == [1]
+
+
+def look_at_one_run(report: Report) -> None:
+    assert report[1].result == 1
+
+
+def look_at_another_task(report: Report) -> None:
+    assert report.ran("fine").times == report.times - 1 == 1
+
+
+def assert_another_one_ran(report: Report) -> None:
+    assert_ran("fine", times=1)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [look_at_results, look_at_one_run, look_at_another_task, assert_another_one_ran],
+    ids=lambda look: look.__name__,
+)
+def test_who_looks_at_something_else_has_not_seen_a_failure(look: Callable[[Report], None]) -> None:
+    """testing 2.2: failed and unobserved at teardown is an error of the test, whatever else was observed."""
+
+    @autocron.delay
+    def fail() -> None:
+        raise ValueError("no")
+
+    @autocron.delay
+    def fine() -> int:
+        return 1
+
+    def test() -> None:
+        with in_force():
+            fail()
+            fine()
+            look(run_pending(raises=False))
 
     with pytest.raises(ValueError, match="nobody has looked at this failure"):
         test()
@@ -299,3 +351,29 @@ def test_tasks_of_a_test_are_dropped_with_it() -> None:
 
         assert registry.tasks != before[0]
     assert (registry.tasks, registry.entries) == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"start": "nonsense", "tz": "America/New_York"},
+        {"start": "2027-01-01T00:00Z", "tz": "America/New_York", "workers": 0},
+    ],
+)
+def test_an_engine_that_cannot_come_into_force_leaves_nothing_behind(options: dict[str, Any]) -> None:
+    """testing 2.5: isolation per test: the error of one is not that of all later ones."""
+    before = time.tzname, list(engines._current), list(engine._in_force), active()
+    with pytest.raises(ValueError, match=r"start='nonsense'|workers=0"):
+        in_force(**options).__enter__()
+    assert (time.tzname, engines._current, engine._in_force, active()) == before
+
+
+def test_an_engine_that_cannot_end_in_good_order_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """testing 2.5: as above, whatever the end of a test finds."""
+    before = time.tzname, list(engines._current), list(engine._in_force), active()
+    made = in_force(start="2027-01-01T00:00Z", tz="America/New_York", strict=True)
+    made.__enter__()
+    monkeypatch.setattr(MemoryStore, "results", mock.Mock(side_effect=OSError("no")))
+    with pytest.raises(OSError, match="no"):
+        made.close()
+    assert (time.tzname, engines._current, engine._in_force, active()) == before

@@ -231,6 +231,29 @@ def test_the_freezer_ends_with_the_engine() -> None:
     assert datetime.now(UTC) < NEW_YEAR or datetime.now(UTC) > NEW_YEAR + timedelta(days=1)
 
 
+def test_a_freezer_that_outlives_the_engine_is_put_back(freeze: Freeze) -> None:
+    """testing 2.5: isolation per test, also where a class or a module is frozen."""
+    with freeze(NEW_YEAR) as frozen:
+        for _ in range(2):
+            with fake_engine():
+                fast_forward("10d")
+            assert datetime.now(UTC) == NEW_YEAR
+        with fake_engine(start=NEW_YEAR + timedelta(days=365)), freeze(NEW_YEAR):
+            fast_forward("1d")
+        assert datetime.now(UTC) == NEW_YEAR
+        with fake_engine():
+            frozen.move_to(NEW_YEAR + timedelta(days=1))  # by its owner, who may mean it to stay there
+        assert datetime.now(UTC) == NEW_YEAR + timedelta(days=1)
+
+
+def test_an_outer_engine_is_put_back() -> None:
+    """testing 2.5: engines are a stack; the outer one finds its time again."""
+    with fake_engine(start=NEW_YEAR) as outer:
+        with fake_engine(start=NEW_YEAR + timedelta(days=365)):
+            fast_forward("1d")
+        assert datetime.now(UTC) == outer.now() == NEW_YEAR
+
+
 def test_setting_the_clock_back_is_no_passing_of_time(freeze: Freeze) -> None:
     """contract 7: monotonic only moves forward."""
     with freeze(NEW_YEAR) as frozen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import autocron
+from autocron.registry import registry
 from autocron.testing import FakeEngine
 
 HEAD = """
@@ -188,6 +189,28 @@ def test_moved():
     assert time.time() == autocron.now().timestamp()
 """
     run(pytester, body, ini="autocron_guard = true").assert_outcomes(passed=5)
+
+
+def test_entries_of_a_test_do_not_reach_the_next_one(pytester: pytest.Pytester) -> None:
+    """testing 2.5: also for a function that was there before; those of a module that is imported by the test stay."""
+    pytester.makepyfile(tasks_of_it="import autocron\n@autocron.cron\ndef often(): pass\ndef sync_all(): pass\n")
+    body = """
+def sync_all(): pass
+def test_one(fake_engine):
+    autocron.cron("* * * * *")(sync_all)
+    import tasks_of_it
+    assert fast_forward("2m").times == 4
+@pytest.mark.parametrize("turn", [1, 2])
+def test_two(fake_engine, turn):
+    import tasks_of_it
+    report = fast_forward("2m")
+    assert report.times == report.ran(tasks_of_it.often).times == 2
+    autocron.cron("* * * * *")(tasks_of_it.sync_all)
+"""
+    try:
+        run(pytester, body).assert_outcomes(passed=3)
+    finally:
+        registry.forget("tasks_of_it:often")
 
 
 def test_tasks_of_a_test_do_not_reach_the_next_one(pytester: pytest.Pytester) -> None:
