@@ -29,7 +29,7 @@ def autocron_sim(request: pytest.FixtureRequest) -> Iterator[Simulation]:
     config = request.config
     markers = reversed(list(request.node.iter_markers("autocron_sim")))
     seeds, replay = config.getoption("--autocron-seeds"), config.getoption("--autocron-replay")
-    yield of_markers(markers, seeds, replay, request.node.nodeid)
+    yield of_markers(markers, seeds, replay, request.node.nodeid, freeze=config.getini("autocron_freeze"))
     registry.tasks, registry.entries, registry.decorated = before
     registry.version += 1
 

@@ -135,7 +135,7 @@ class Roles:
     def in_force(self) -> Iterator[None]:
         """`autocron.engine.current` is the engine of the process that runs."""
         before = engines._current, engines._announcement
-        engines._current = cast("list[Engine]", _Engines(self.machine))
+        engines._current = cast("list[Engine]", _Engines(self))
         engines._announcement = self.code.entries
         try:
             yield
@@ -146,11 +146,14 @@ class Roles:
 class _Engines:
     """What `autocron.engine._current` is to the process that runs."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+    def __init__(self, roles: Roles) -> None:
+        self._roles = roles
 
     def _own(self) -> list[Engine]:
-        return self._machine.running.process.engines
+        process = self._roles.machine.running.process
+        if not process.engines:  # every process has one, started or not
+            process.engines.append(Engine(self._roles.interface(process)))
+        return process.engines
 
     def __getitem__(self, index: int) -> Engine:
         return self._own()[index]

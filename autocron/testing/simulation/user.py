@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -12,13 +13,14 @@ from ...engine import Engine
 from ...errors import AutocronError
 from ...job import Entry
 from ...registry import registry
+from ..freezing import FollowingClock, active, installed
 from .aims import CRASH, KILL, PAUSE
 from .campaign import a_switcher, shrunk, write
 from .disk import Disk
 from .faults import Faults, Swarm
 from .invariants import Witness, holds
 from .lines import with_points
-from .machine import Machine, Process, Violation
+from .machine import START, Machine, Process, Violation
 from .report import failure_in_words
 from .roles import Roles
 from .run import Verdict, run
@@ -49,7 +51,13 @@ class Simulation:
     """
 
     def __init__(
-        self, seeds: int = SEEDS, workers: int = 1, first: int = 0, replay: Path | None = None, test: str = ""
+        self,
+        seeds: int = SEEDS,
+        workers: int = 1,
+        first: int = 0,
+        replay: Path | None = None,
+        test: str = "",
+        freeze: bool = True,
     ) -> None:
         if seeds < 1:
             raise ValueError(f"seeds={seeds!r}: at least one run is needed, or nothing is shown")
@@ -57,6 +65,8 @@ class Simulation:
         self._workers = workers
         self._replay = replay
         self._test = test  # whose simulation this is, as pytest names it
+        self._freeze = freeze  # whether a freezer may be started, so that `datetime.now()` agrees
+        self._move: Callable[[float], None] = lambda wall: None  # that freezer
         self._setups: list[Callable[[], object]] = []
         self._workloads: list[Callable[[], object]] = []
         self._always: list[tuple[Condition, str]] = []
@@ -87,7 +97,7 @@ class Simulation:
         __tracebackhide__ = True
         if not self._workloads:
             raise TypeError("there is nothing to simulate: give autocron_sim.workload(function) a function")
-        with a_switcher() as switcher:
+        with self._frozen(), a_switcher() as switcher:
             if self._replay is not None:
                 numbers, about = load(self._replay, self._test)
                 verdict = run(int(str(about["seed"])), numbers, switcher=switcher, tale=self)
@@ -98,6 +108,21 @@ class Simulation:
                 verdict = run(seed, switcher=switcher, tale=self)
                 if verdict.failure is not None:
                     raise AssertionError(self._report(verdict, shrunk(seed, switcher, tale=self)))
+
+    @contextmanager
+    def _frozen(self) -> Iterator[None]:
+        found = active()  # of the kind that the test has started: they cover one another
+        kind = found[0] if found is not None else installed()
+        if kind is None or not self._freeze:
+            FollowingClock.said |= self._freeze  # the plugin tells what to install
+            yield
+            return
+        freezer = kind.start(START)
+        self._move = freezer.move
+        try:
+            yield
+        finally:
+            freezer.stop()
 
     def _report(self, first: Verdict, small: Verdict) -> str:
         if small.failure is None:
@@ -123,6 +148,8 @@ class Simulation:
     def story(self, machine: Machine, disk: Disk, faults: Faults, witness: Witness) -> UserStory:
         witness.always = self._always
         witness.most_workers = self._workers
+        machine.clock.moved = self._move
+        machine.clock.advance(0.0)  # the freezer is still where the run before has ended
         return UserStory(self, machine, disk, faults, witness)
 
 
@@ -211,7 +238,9 @@ def _described(condition: Condition) -> str:
         return "a lambda"
 
 
-def of_markers(markers: Iterable[Any], seeds: int | None, replay: str | None, test: str) -> Simulation:
+def of_markers(
+    markers: Iterable[Any], seeds: int | None, replay: str | None, test: str = "", *, freeze: bool = True
+) -> Simulation:
     """The simulation that markers and options ask for. TypeError for unknown arguments."""
     options: dict[str, Any] = {}
     for marker in markers:
@@ -222,4 +251,4 @@ def of_markers(markers: Iterable[Any], seeds: int | None, replay: str | None, te
         options |= marker.kwargs
     if seeds is not None:
         options["seeds"] = seeds
-    return Simulation(**options, replay=None if replay is None else Path(replay), test=test)
+    return Simulation(**options, replay=None if replay is None else Path(replay), test=test, freeze=freeze)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import types
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import time_machine
+from freezegun import freeze_time
 
 import autocron
 from autocron.testing.simulation import lines
@@ -185,6 +189,55 @@ def test_what_the_marker_cannot_mean_is_refused() -> None:
     """style 10: an error names the thing, the value and what is allowed."""
     wrong = pytest.mark.autocron_sim(3, seed=1, workers=2).mark
     with pytest.raises(TypeError, match=r"autocron_sim\(3, seed=\): only seeds, workers, first are known, as keywords"):
-        of_markers([wrong], None, None, "")
+        of_markers([wrong], None, None)
     with pytest.raises(ValueError, match="seeds=0: at least one run"):
-        of_markers([pytest.mark.autocron_sim(seeds=0).mark], None, None, "")
+        of_markers([pytest.mark.autocron_sim(seeds=0).mark], None, None)
+
+
+seen: list[float] = []
+
+
+@autocron.delay(days=2)
+async def note() -> None:
+    await asyncio.sleep(0.001)
+    seen.append((autocron.now() - datetime.now(UTC)).total_seconds())
+
+
+@pytest.fixture(params=["", "freezegun", "time-machine"])
+def frozen(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A freezer that the test has started."""
+    if not request.param:
+        yield
+    elif request.param == "freezegun":
+        with freeze_time("2030-01-01", real_asyncio=True):
+            yield
+    else:
+        with time_machine.travel("2030-01-01T00:00Z"):
+            yield
+
+
+@pytest.mark.usefixtures("frozen")
+@pytest.mark.autocron_sim(seeds=5)
+def test_there_is_one_time(autocron_sim: Simulation) -> None:
+    """contract 7: the freezer and autocron agree about the time, which is the same in each run."""
+    begun: set[datetime] = set()
+    autocron_sim.setup(seen.clear)
+    autocron_sim.setup(lambda: begun.add(datetime.now(UTC)))
+    autocron_sim.workload(note)
+    autocron_sim.always(lambda: abs((autocron.now() - datetime.now(UTC)).total_seconds()) < 0.001)
+    autocron_sim.eventually(lambda: seen and autocron.now() > datetime(2027, 1, 17, tzinfo=UTC))
+    autocron_sim.eventually(lambda: max(map(abs, seen)) < 0.001)
+    autocron_sim.eventually(lambda: len(begun) == 1)
+
+
+def test_the_real_time_is_back_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 7: what the simulator changes, it changes for its runs alone; freeze=False: not even there."""
+    monkeypatch.chdir(tmp_path)
+    simulation = Simulation(seeds=1, freeze=False)
+    times: list[datetime] = []
+    simulation.workload(lambda: times.append(datetime.now(UTC)))
+    before = datetime.now(UTC)
+    simulation.run()
+    with pytest.raises(AssertionError):
+        of_test("a").run()
+    assert before <= times[0] <= datetime.now(UTC)
