@@ -93,6 +93,20 @@ def test_an_entry_of_the_test_itself_is_missed_too(fake_engine: FakeEngine) -> N
     assert run_pending().ran(daily).times == 1
 
 
+@pytest.mark.autocron(start=START)
+@pytest.mark.parametrize(("number", "step"), [(10, "100ms"), (3, 1 / 3), (7, 1 / 7)])
+def test_many_short_moves_are_one_long_move(fake_engine: FakeEngine, number: int, step: str | float) -> None:
+    """testing 2.1: the bound is inclusive, whatever floats add up to."""
+
+    @autocron.delay(minutes=1 / 60)
+    def soon() -> None: ...
+
+    soon()
+    for _ in range(number - 1):
+        assert not fast_forward(step).ran(soon)
+    assert fast_forward(step).ran(soon).times == 1
+
+
 def test_an_outage_loses_nothing_that_was_registered(fake_engine: FakeEngine) -> None:
     """contract 3: pending tasks stay in the database and run after the next start."""
 
