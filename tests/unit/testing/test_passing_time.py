@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -279,3 +280,24 @@ def test_moving_time_inside_a_task_is_refused(fake_engine: FakeEngine) -> None:
     clever()
     with pytest.raises(autocron.AutocronError, match="a task that is being run cannot do it"):
         run_pending()
+
+
+@pytest.mark.parametrize(
+    ("move", "said"),
+    [
+        (lambda: fast_forward("9999999d"), "by='9999999d': the clock can only stand between 1970-01-01 and 9999-12-30"),
+        (lambda: outage("9999999d"), "by='9999999d': the clock can only stand between"),
+        (lambda: travel_to("1960-01-01"), "when='1960-01-01': the clock can only stand between"),
+        (lambda: in_force(start="1960-01-01").__enter__(), "start='1960-01-01': the clock can only stand between"),
+        (lambda: fast_forward("-1h"), "by='-1h': it cannot be negative or endless; `travel_to` goes back in time"),
+        (lambda: fast_forward("1h", limit=0), "limit=0: a whole number from 1 on is needed, or None for no limit"),
+        (lambda: run_pending(limit=0), "limit=0: a whole number from 1 on is needed, or None for no limit"),
+        (lambda: upcoming(-1), "n=-1: how many fire times, from 0 on"),
+    ],
+)
+def test_a_move_that_cannot_be_made_says_why(fake_engine: FakeEngine, move: Callable[[], object], said: str) -> None:
+    """style 10: an error names the thing, the value and what is allowed; nothing has moved."""
+    before = autocron.now()
+    with pytest.raises(ValueError, match=re.escape(said)):
+        move()
+    assert autocron.now() == before
