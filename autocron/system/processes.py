@@ -209,7 +209,8 @@ class Processes:
             "executable": _executable(),
             "flags": subprocess._args_from_interpreter_flags(),  # type: ignore[attr-defined]
             # Exactly str: applications put their own kinds of it there, and other things, which Python passes over.
-            "path": [_absolute(str(each), directory) for each in sys.path if isinstance(each, str)],
+            # Each once: who looks in the same places in the same order sees the same code.
+            "path": [*dict.fromkeys(_absolute(str(each), directory) for each in sys.path if isinstance(each, str))],
             "directory": directory,
             "main": main_module(),
             "argv": [str(each) for each in getattr(sys, "argv", [])],

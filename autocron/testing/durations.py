@@ -10,6 +10,7 @@ Duration = timedelta | float | str  # a number means seconds
 Moment = datetime | date | str  # naive: local time, as in production
 
 UNITS: Final = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+LATEST: Final = 253402214400.0  # UTC epoch seconds, the end of 9999-12-30: later moments have no datetime in some zones
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[wdhms])\s*")
 
 
@@ -27,12 +28,23 @@ def seconds_of(duration: Duration, name: str = "duration") -> float:
     return seconds
 
 
+def shown_on(wall: float, said: str) -> float:
+    """A wall time (UTC epoch seconds) that a clock can show. ValueError, which begins with what was `said`, if not."""
+    if not 0 <= wall <= LATEST:
+        raise ValueError(f"{said}: the clock can only stand between 1970-01-01 and 9999-12-30")
+    return wall
+
+
 def _seconds(duration: object) -> float | None:
     if isinstance(duration, timedelta):
         return duration.total_seconds()
     if isinstance(duration, str):
-        parts = _PART.findall(duration)
-        if not parts or _PART.sub("", duration.strip()):
+        text = duration.strip()
+        if text.startswith("-"):
+            seconds = _seconds(text[1:])
+            return None if seconds is None else -seconds
+        parts = _PART.findall(text)
+        if not parts or _PART.sub("", text):
             return None
         return sum(float(number) * UNITS[unit] for number, unit in parts)
     if isinstance(duration, int | float) and not isinstance(duration, bool):

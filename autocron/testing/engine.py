@@ -20,7 +20,7 @@ from ..job import Job, Status, Stored
 from ..registry import registry
 from . import hints, zone
 from .crashing import Crash
-from .durations import Duration, Moment, epoch_of, seconds_of
+from .durations import Duration, Moment, epoch_of, seconds_of, shown_on
 from .firings import Firings, upcoming
 from .freezing import FollowingClock
 from .guarding import GuardingEngine
@@ -99,7 +99,7 @@ class FakeEngine:
         stack.callback(self._forget)
         stack.callback(zone.leave, zone.enter(self._tz))
         is_real = self._mode == "off"
-        start = None if self._start is None else epoch_of(self._start, "start")
+        start = None if self._start is None else shown_on(epoch_of(self._start, "start"), f"start={self._start!r}")
         self.clock = FollowingClock(start, freeze=self._freeze and not is_real)
         stack.callback(self.clock.stop)
         if is_real:
@@ -218,6 +218,7 @@ class FakeEngine:
     def _pending_steps(self, task: AnyTask | None, limit: int, raises: bool, until_idle: bool) -> tuple[Steps, Admits]:
         self._check_can_run()
         self._check_started()
+        _check_limit(limit)
         address = None if task is None else address_of_task(task)
         admits: Admits = None
         if not until_idle:
@@ -235,12 +236,13 @@ class FakeEngine:
         by: seconds, a timedelta or a text such as "1d 2h". raises: as of `run_pending`. limit: RunawayTasks beyond so
         many, None: beyond 1000 at one moment. run=False: only the clock moves; what was missed counts as missed.
         """
-        return self._pass_time(self.clock.time() + seconds_of(by, "by"), raises=raises, limit=limit, run=run)
+        return self._pass_time(self._end_of(by), raises=raises, limit=limit, run=run)
 
     async def afast_forward(self, by: Duration, *, raises: Raises = True, limit: int | None = None) -> Report:
         """`fast_forward` for async tests: coroutines are awaited in the caller's event loop, asyncio or trio."""
-        target = self.clock.time() + seconds_of(by, "by")
+        target = self._end_of(by)
         raising = _raising(raises)
+        _check_limit(limit)
         self._check_can_run()
         self._check_started()
         return await self._runner.arun(lambda runs: self._runner.passing(runs, target, limit, raising), raises=raising)
@@ -250,7 +252,7 @@ class FakeEngine:
 
         when: an aware datetime, or an ISO text; naive means local time. run=False: the clock jumps there.
         """
-        target = epoch_of(when)
+        target = shown_on(epoch_of(when), f"when={when!r}")
         return self._pass_time(target, raises=raises, limit=limit, run=run and target >= self.clock.time())
 
     def fast_forward_to_next(self, n: int = 1, *, raises: Raises = True) -> Report:
@@ -274,17 +276,21 @@ class FakeEngine:
         What was registered is stored; a job that was being run (see `simulate_duration`) is run again; a missed
         fire time is made up for as its `catch_up` says.
         """
-        seconds = seconds_of(by, "by")
+        target = self._end_of(by)
         self._check_can_run()
         self.world.pump()
         self.world.power_off()
         self.engine.lose()
-        self.clock.advance(seconds)
+        self.clock.reach(target)
         self.engine.begin()
         return self.run_pending(raises=raises, limit=MOST_RUNS if limit is None else limit)
 
+    def _end_of(self, by: Duration) -> float:
+        return shown_on(self.clock.time() + seconds_of(by, "by"), f"by={by!r}")
+
     def _pass_time(self, target: float, *, raises: Raises, limit: int | None, run: bool) -> Report:
         raising = _raising(raises)
+        _check_limit(limit)
         self._check_can_run()
         if not run:
             self.world.pump()  # what was decorated and called so far, so that it is missed
@@ -455,6 +461,11 @@ def _raising(raises: Raises) -> bool:
     if not isinstance(raises, bool) and raises != "final":
         raise ValueError(f'raises={raises!r}: only True, False and "final" are allowed')
     return bool(raises)  # each error is final as long as no job is tried again
+
+
+def _check_limit(limit: int | None) -> None:
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise ValueError(f"limit={limit!r}: a whole number from 1 on is needed, or None for no limit")
 
 
 def _check_mode(mode: str) -> None:

@@ -40,6 +40,8 @@ def entries_of(task: AnyTask | None) -> list[Entry]:
 
 def upcoming(n: int, task: AnyTask | None, after: float, tz: str | tzinfo | None) -> Firings:
     """The next `n` fire times later than `after` (UTC epoch seconds), shown in this zone or each in its own."""
+    if not isinstance(n, int) or n < 0:
+        raise ValueError(f"n={n!r}: how many fire times, from 0 on")
     zone = ZoneInfo(tz) if isinstance(tz, str) else tz
     merged = heapq.merge(*(_firings(entry, after) for entry in entries_of(task)))
     return Firings(

@@ -28,6 +28,7 @@ from .world import World
 Admits = Callable[[Job], bool] | None
 Steps = Callable[[list[Run]], Iterator[WorkerProcess]]
 
+SAME_S: Final = 1e-6  # a sum of floats: ten times 0.1 s is a little less than one
 MOST_RUNS: Final = 1000  # at one moment, before it is called a runaway
 
 
@@ -80,7 +81,7 @@ class Runner:
         while True:
             yield from self.due(runs, MOST_RUNS if limit is None else limit, raises, before)
             following = self.world.next_at()
-            if following is None or following > target:
+            if following is None or following > target + SAME_S:
                 break
             if following > clock.time():
                 clock.reach(following)

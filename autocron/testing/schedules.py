@@ -32,7 +32,7 @@ def assert_schedule(
     times: int | None = None,
     only: Days | None = None,
     never: Days | None = None,
-    at: str | Iterable[str] | None = None,
+    at: str | time | Iterable[str | time] | None = None,
     min_gap: Duration | None = None,
     max_gap: Duration | None = None,
     tz: str | tzinfo | None = None,
@@ -51,6 +51,8 @@ def assert_schedule(
     clauses = {name: value for name, value in clauses.items() if value is not None}
     if not clauses:
         raise TypeError("assert_schedule: nothing is claimed; give times=, only=, never=, at=, min_gap= or max_gap=")
+    if times is not None and not isinstance(times, int):
+        raise TypeError(f"times={times!r}: a whole number is needed")
     name, schedules = _schedules(task_or_expr, tz, dialect)
     zone = (ZoneInfo(tz) if isinstance(tz, str) else tz) or schedules[0].tz
     low, high = _range(year, start, end, zone)
@@ -133,8 +135,8 @@ def _broken(moments: list[datetime], where: str) -> _Verdict:
     return _Verdict(f"{len(moments)} {where}: {_some(map(shown, moments))}", holds=False) if moments else _Verdict()
 
 
-def _check_at(seen: _Seen, at: str | Iterable[str]) -> _Verdict:
-    walls = [_wall(each) for each in ([at] if isinstance(at, str) else at)]
+def _check_at(seen: _Seen, at: str | time | Iterable[str | time]) -> _Verdict:
+    walls = [_wall(each) for each in (at if isinstance(at, Iterable) and not isinstance(at, str) else [at])]
     wrong = [moment for moment in seen.moments if moment.timetz().replace(tzinfo=None) not in walls]
     if not wrong:
         return _Verdict() if seen.moments else _Verdict("nothing fires", holds=False)
@@ -190,6 +192,8 @@ def _range(year: int | None, start: Moment | None, end: Moment | None, zone: tzi
     if (year is None) == (start is None or end is None) or (year is not None and (start or end)):
         raise TypeError("assert_schedule: give year=, or both start= and end=")
     if year is not None:
+        if not isinstance(year, int) or not 1970 <= year < 9999:
+            raise ValueError(f"year={year!r}: a whole number from 1970 to 9998 is needed")
         start, end = datetime(year, 1, 1), datetime(year + 1, 1, 1)  # noqa: DTZ001 - in the zone
     assert start is not None
     assert end is not None
@@ -220,7 +224,7 @@ def _fire_times(schedule: Schedule, low: float, high: float) -> list[float]:
 
 
 def _day_test(days: Days, clause: str) -> Callable[[datetime], bool]:
-    if isinstance(days, str | date) or callable(days):
+    if isinstance(days, str) or callable(days) or not isinstance(days, Iterable):
         return _one_day_test(days, clause)
     tests = [_one_day_test(each, clause) for each in days]
     return lambda moment: any(test(moment) for test in tests)
@@ -232,7 +236,7 @@ def _one_day_test(day: Day, clause: str) -> Callable[[datetime], bool]:
     if isinstance(day, date):
         wanted = day.date() if isinstance(day, datetime) else day
         return lambda moment: moment.date() == wanted
-    name = day.lower()
+    name = day.lower() if isinstance(day, str) else ""
     if name in ("weekend", "weekday", "weekdays"):
         return lambda moment: (moment.weekday() >= 5) == (name == "weekend")
     numbers = [number for number, each in enumerate(WEEKDAYS) if len(name) > 2 and each.startswith(name.rstrip("s"))]
@@ -240,17 +244,17 @@ def _one_day_test(day: Day, clause: str) -> Callable[[datetime], bool]:
         return lambda moment: moment.weekday() == numbers[0]
     try:
         return _one_day_test(date.fromisoformat(day), clause)
-    except ValueError:
+    except (ValueError, TypeError):
         raise ValueError(
             f'{clause}={day!r}: a weekday ("monday", "mon"), "weekend", "weekday", a date or a function is needed'
         ) from None
 
 
-def _wall(text: str) -> time:
+def _wall(wall: str | time) -> time:
     try:
-        return time.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f'at={text!r}: a time of day such as "03:00" is needed') from None
+        return wall if isinstance(wall, time) else time.fromisoformat(wall)
+    except (ValueError, TypeError):
+        raise ValueError(f'at={wall!r}: a time of day such as "03:00" is needed') from None
 
 
 def shown(moment: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -92,6 +93,20 @@ def test_an_entry_of_the_test_itself_is_missed_too(fake_engine: FakeEngine) -> N
 
     fast_forward("1d", run=False)
     assert run_pending().ran(daily).times == 1
+
+
+@pytest.mark.autocron(start=START)
+@pytest.mark.parametrize(("number", "step"), [(10, "100ms"), (3, 1 / 3), (7, 1 / 7)])
+def test_many_short_moves_are_one_long_move(fake_engine: FakeEngine, number: int, step: str | float) -> None:
+    """testing 2.1: the bound is inclusive, whatever floats add up to."""
+
+    @autocron.delay(minutes=1 / 60)
+    def soon() -> None: ...
+
+    soon()
+    for _ in range(number - 1):
+        assert not fast_forward(step).ran(soon)
+    assert fast_forward(step).ran(soon).times == 1
 
 
 def test_an_outage_loses_nothing_that_was_registered(fake_engine: FakeEngine) -> None:
@@ -397,3 +412,24 @@ def test_moving_time_inside_a_task_is_refused(fake_engine: FakeEngine, move: Cal
         run_pending()
     assert fake_engine.now() == before
     assert history().times == 1
+
+
+@pytest.mark.parametrize(
+    ("move", "said"),
+    [
+        (lambda: fast_forward("9999999d"), "by='9999999d': the clock can only stand between 1970-01-01 and 9999-12-30"),
+        (lambda: outage("9999999d"), "by='9999999d': the clock can only stand between"),
+        (lambda: travel_to("1960-01-01"), "when='1960-01-01': the clock can only stand between"),
+        (lambda: in_force(start="1960-01-01").__enter__(), "start='1960-01-01': the clock can only stand between"),
+        (lambda: fast_forward("-1h"), "by='-1h': it cannot be negative or endless; `travel_to` goes back in time"),
+        (lambda: fast_forward("1h", limit=0), "limit=0: a whole number from 1 on is needed, or None for no limit"),
+        (lambda: run_pending(limit=0), "limit=0: a whole number from 1 on is needed, or None for no limit"),
+        (lambda: upcoming(-1), "n=-1: how many fire times, from 0 on"),
+    ],
+)
+def test_a_move_that_cannot_be_made_says_why(fake_engine: FakeEngine, move: Callable[[], object], said: str) -> None:
+    """style 10: an error names the thing, the value and what is allowed; nothing has moved."""
+    before = autocron.now()
+    with pytest.raises(ValueError, match=re.escape(said)):
+        move()
+    assert autocron.now() == before

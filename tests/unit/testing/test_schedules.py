@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 
 import pytest
@@ -154,3 +155,25 @@ def test_a_task_without_a_schedule_is_named() -> None:
 
     with pytest.raises(ValueError, match=r"has no schedule: it is not decorated with @autocron.cron"):
         assert_schedule(send, year=2027, times=1)
+
+
+@pytest.mark.parametrize(
+    ("claim", "said"),
+    [
+        ({"year": 2027, "times": "365"}, "times='365': a whole number is needed"),
+        ({"year": "2027", "times": 365}, "year='2027': a whole number from 1970 to 9998 is needed"),
+        ({"year": 2027, "at": ["03:00", None]}, "at=None: a time of day such as"),
+        ({"year": 2027, "only": ["mon", 2]}, "only=2: a weekday"),
+        ({"year": 2027, "never": 2}, "never=2: a weekday"),
+    ],
+)
+def test_a_claim_of_the_wrong_kind_is_named(claim: dict[str, Any], said: str) -> None:
+    """style 10: an error names the thing, the value and what is allowed."""
+    with pytest.raises((TypeError, ValueError), match=re.escape(said)):
+        assert_schedule("0 3 * * *", **claim)
+
+
+def test_a_time_of_day_may_be_a_time() -> None:
+    """testing 2.4: at= as dates for days."""
+    assert_schedule("0 3 * * *", year=2027, at=time(3), tz="UTC")
+    assert_schedule("0 3,4 * * *", year=2027, at=[time(3), "04:00"], tz="UTC")
