@@ -281,6 +281,18 @@ def test_odd_entries_of_the_path_and_the_arguments(world: World) -> None:
     assert application.do("until_ready(add(1, 2))") == 3
 
 
+def test_a_process_that_sees_the_same_code_keeps_the_workers(world: World) -> None:
+    """Contract 6: a place that is in the path twice, and "" of `python -c` for it, make no other code."""
+    first = world.application()
+    worker = world.worker()
+    second = world.application(start=False)
+    second.do("import os, sys\nassert sys.path[0] == os.getcwd()\nsys.path[:1] = ['', os.getcwd(), '']")
+    assert second.do("autocron.start(DATABASE)") is False
+    assert second.do("until_ready(add(1, 2))") == 3
+    assert world.worker() == worker
+    assert first.do("until_ready(add(1, 3))") == 4
+
+
 def test_modules_that_hide_the_standard_library(world: World) -> None:
     """Contract 6: the monitor does not stumble over files of the application; workers see what the application sees."""
     library = world.directory / "library"
