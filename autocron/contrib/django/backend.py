@@ -83,6 +83,7 @@ class AutocronBackend(BaseTaskBackend):  # type: ignore[misc]  # Django is not t
             priority=-int(task.priority),
             queue=task.queue_name,
             id=id,
+            blocking=True,  # the next request, in another process, may ask for the result
         )
         if not runs_here:
             task_enqueued.send(type(self), task_result=result)

@@ -185,6 +185,18 @@ def test_a_result_is_found_again_in_another_process(django: Application, world: 
 
 
 @pytest.mark.parametrize("django", ["workers"], indirect=True)
+def test_a_result_is_known_from_the_moment_on_that_it_has_an_id(django: Application, world: World) -> None:
+    """Django: results are retrieved from any process, also by the request that follows at once."""
+    django.do("soon = timezone.now() + datetime.timedelta(hours=1)")
+    django.do("for number in range(100): jobs.add.using(run_after=soon).enqueue(number).refresh()")
+    other = world.application("run_site.py")
+    for number in range(50):
+        id = django.do(f"jobs.add.using(run_after=soon).enqueue({number}).id")
+        assert other.do(f"jobs.add.get_result({id!r}).args") == [number]
+    other.end()
+
+
+@pytest.mark.parametrize("django", ["workers"], indirect=True)
 def test_run_after(django: Application) -> None:
     """Django: supports_defer; the job waits, and its result says so."""
     django.do("later = jobs.add.using(run_after=timezone.now() + datetime.timedelta(hours=1)).enqueue(1)")
