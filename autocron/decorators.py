@@ -56,7 +56,7 @@ class Task(Generic[P, R]):
         if signature is None:
             signature = self._signature = _signature(self._function)
         signature.check(self.address, args, kwargs)
-        due = None if self._schedule is None else _epoch(self._schedule)
+        due = None if self._schedule is None else epoch(self._schedule)
         return current().register(
             self._function, self.address, args, kwargs, after_s=self._after_s, due=due, names=signature.names
         )
@@ -290,7 +290,7 @@ def _checked(function: Any, decorator: str) -> tuple[Callable[..., Any], str]:
     return function, address_of(function)
 
 
-def _epoch(moment: datetime) -> float:
+def epoch(moment: datetime) -> float:
     """UTC epoch seconds; of a moment at the ends of the calendar, which has none in every zone, nearly so."""
     try:
         return min((moment.astimezone(UTC) if moment.tzinfo else moment).timestamp(), LATEST)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from types import CoroutineType, TracebackType
 from typing import Any, Final, NamedTuple
 
 LONGEST_MESSAGE: Final = 100_000
+
+attempt: ContextVar[int] = ContextVar("attempt", default=1)  # of the job that a worker runs; death ends one too
 
 
 class Interrupted(BaseException):
@@ -15,7 +18,10 @@ class Interrupted(BaseException):
 
 
 class Ended(NamedTuple):
-    """How a function ended; `error` is empty if it returned."""
+    """How a function ended; `error` is empty if it returned.
+
+    What runs a task for another library returns one itself: it may have to tell of an error more than its message.
+    """
 
     value: Any
     error: str
@@ -43,7 +49,7 @@ def run(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
         raise
     except BaseException as error:
         return Ended(None, message_of(error), error)
-    return Ended(value, "")
+    return value if isinstance(value, Ended) else Ended(value, "")
 
 
 def _is_ours(error: BaseException) -> bool:
@@ -67,5 +73,9 @@ def _module_of(frames: TracebackType) -> str:
 
 def message_of(error: BaseException) -> str:
     """Never empty, so that an error message tells that there was an error."""
-    text = "".join(traceback.format_exception_only(error)).strip()
+    return shortened("".join(traceback.format_exception_only(error)).strip())
+
+
+def shortened(text: str) -> str:
+    """The text, unless it is too long to be kept; then its beginning."""
     return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}… ({len(text):,} characters)"

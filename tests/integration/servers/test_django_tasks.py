@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from processes import Application, World
+from processes import Application, World, eventually
+
+from autocron.job import Status
+from autocron.payload import decode, decode_call, encode
 
 pytest.importorskip("django.tasks")
 
@@ -19,7 +22,11 @@ AUTOCRON_BACKEND = {"BACKEND": "autocron.contrib.django.backend.AutocronBackend"
 TASKS = {"default": AUTOCRON_BACKEND, "elsewhere": {"BACKEND": "django.tasks.backends.dummy.DummyBackend"}}
 """
 JOBS = """
+import dataclasses, os
+import autocron
 from django.tasks import task
+from django.tasks.signals import task_enqueued, task_started, task_finished
+from django.utils.safestring import mark_safe
 
 @task
 def add(a, b=0):
@@ -50,7 +57,69 @@ def tell(context):
 def declared_elsewhere():
     return "run by autocron all the same"
 
-def plain():
+@task
+def echo(*args, **kwargs):
+    return [*args, mark_safe("<b>"), kwargs]
+
+@dataclasses.dataclass(frozen=True)
+class Frozen(Exception):
+    code: int
+
+CACHED = LookupError("autocron report: {bad")
+KINDS = {"frozen": Frozen(3), "cached": CACHED, "long": LookupError("x" * 200_000), "interrupt": KeyboardInterrupt()}
+
+@task
+def fail_in_a_way(kind):
+    raise KINDS[kind]
+
+@task(takes_context=True)
+def look(context):
+    context.task_result.refresh()
+    result = context.task_result
+    return [str(result.status), context.attempt, result.started_at]
+
+@task(takes_context=True)
+def survive(context):
+    if context.attempt < 3:
+        os.kill(os.getpid(), 9)
+    return [context.attempt, context.task_result.worker_ids]
+
+@task
+@autocron.cron("0 0 * * *")
+def both():
+    return "both"
+
+def plain(context, word):
+    return [word, context.attempt]
+
+later = task(takes_context=True)(plain)
+delayed = autocron.delay(plain)
+
+@task
+def renamed(word):
+    return f"new {word}"
+
+@task
+def watch(word):
+    return word
+
+def complain(sender, task_result, **more):
+    if task_result.task.name == "watch":
+        raise RuntimeError("a receiver has a bug")
+
+task_enqueued.connect(complain)
+task_started.connect(complain)
+task_finished.connect(complain)
+
+if os.environ.get("RELEASE"):
+    first_name = renamed
+else:
+    @task
+    def first_name(word):
+        return f"old {word}"
+
+@autocron.delay
+def looks_similar(a, b, c):
     pass
 """
 APPLICATION = """
@@ -194,6 +263,91 @@ def test_a_result_is_known_from_the_moment_on_that_it_has_an_id(django: Applicat
         id = django.do(f"jobs.add.using(run_after=soon).enqueue({number}).id")
         assert other.do(f"jobs.add.get_result({id!r}).args") == [number]
     other.end()
+
+
+def test_subclasses_of_what_json_knows(django: Application) -> None:
+    """Django: arguments and return values are JSON, whatever class a str or a float is of."""
+    django.do("import enum; from django.utils.safestring import mark_safe; Kind = enum.StrEnum('Kind', ['small'])")
+    django.do("result = finished(jobs.echo.enqueue(mark_safe('<i>'), (1, 2), kind=Kind.small))")
+    assert django.do("result.args, result.kwargs") == (["<i>", [1, 2]], {"kind": "small"})
+    assert django.do("result.return_value") == ["<i>", [1, 2], "<b>", {"kind": "small"}]
+    assert django.do("type(result.args[0]).__name__, type(result.return_value[2]).__name__") == ("str", "str")
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("frozen", "site_jobs.Frozen"),
+        ("cached", "builtins.LookupError"),
+        ("long", "builtins.LookupError"),
+        ("interrupt", "builtins.KeyboardInterrupt"),
+    ],
+)
+@pytest.mark.parametrize("django", ["workers"], indirect=True)
+def test_whatever_a_task_raises_is_told_with_its_moments(
+    kind: str, path: str, django: Application, world: World
+) -> None:
+    """Django: any failure has its class, its traceback and when it was; autocron's message holds nothing else."""
+    django.do(f"first = finished(jobs.fail_in_a_way.enqueue({kind!r}))")
+    django.do(f"result = finished(jobs.fail_in_a_way.enqueue({kind!r}))")
+    assert django.do("str(result.status), in_order(result), result.attempts") == ("FAILED", True, 1)
+    assert django.do("first.finished_at <= result.started_at") is True
+    assert django.do("[each.exception_class_path for each in result.errors]") == [path]
+    assert django.do("'fail_in_a_way' in result.errors[0].traceback") is True
+    assert all(" report: {'" not in each.error for each in world.stored())
+
+
+@pytest.mark.parametrize("django", ["workers"], indirect=True)
+def test_a_task_may_look_at_its_own_result(django: Application) -> None:
+    """Django: refresh in a task; it runs for the first time, and the report of its run is as ever."""
+    django.do("result = finished(jobs.look.enqueue())")
+    assert django.do("result.return_value, in_order(result), result.attempts") == (["RUNNING", 1, None], True, 1)
+
+
+@pytest.mark.parametrize("django", ["workers"], indirect=True)
+def test_the_death_of_a_worker_is_an_attempt(django: Application) -> None:
+    """Django: context.attempt counts from 1; all the workers that have run the task are known."""
+    django.do("result = finished(jobs.survive.enqueue())")
+    assert django.do("result.return_value == [3, result.worker_ids], result.worker_ids[:2]") == (True, ["died"] * 2)
+
+
+@pytest.mark.parametrize("django", ["workers"], indirect=True)
+def test_a_function_may_be_a_task_of_both(django: Application, world: World) -> None:
+    """contrib.django: a Django task, a cron entry and a delayed function do not take each other's place."""
+    django.do("autocron.stop()")
+    world.insert("site_jobs:both")  # as its cron entry would
+    django.do("autocron.start(DATABASE)")
+    django.do("result = finished(jobs.both.enqueue())")
+    assert django.do("result.return_value") == "both"
+    eventually(lambda: [each.result for each in world.stored() if each.task == "site_jobs:both"] == [encode("both")])
+    django.do("result = finished(jobs.later.enqueue('word'))")
+    assert django.do("result.return_value, jobs.later.get_result(result.id) == result") == (["word", 1], True)
+    assert django.do("jobs.delayed.address") == "site_jobs:plain"
+
+
+@pytest.mark.parametrize("django", ["workers"], indirect=True)
+def test_jobs_of_a_renamed_task(django: Application, world: World) -> None:
+    """servers, deploys: the old name beside the new one leads the jobs of the last release to the task."""
+    id = django.do("result = finished(jobs.first_name.enqueue('word'))") or django.do("result.id")
+    assert django.do("result.return_value") == "old word"
+    (job,) = world.stored()
+    assert job.task == "site_jobs:first_name.run"
+    args, _ = decode_call(job.payload)
+    django.do("autocron.stop()")
+    for number, name in enumerate((job.task, "site_jobs:first_name"), 1):
+        world.insert(name, *args, number=number)
+    other = world.application("run_site.py", environment={"RELEASE": "2"})
+    eventually(lambda: all(each.status == Status.READY for each in world.stored()), world.stored)
+    values = [decode(each.result)["return_value"] for each in world.stored()]
+    assert values == ["new word", "new word", "old word"]
+    assert other.do(f"jobs.renamed.get_result({id!r}).return_value") == "old word"
+    other.end()
+
+
+def test_a_receiver_with_a_bug(django: Application) -> None:
+    """Django: what a receiver of a signal raises is logged, and changes nothing about the task."""
+    django.do("result = finished(jobs.watch.enqueue('word'))")
+    assert django.do("str(result.status), result.return_value, in_order(result)") == ("SUCCESSFUL", "word", True)
 
 
 @pytest.mark.parametrize("django", ["workers"], indirect=True)
