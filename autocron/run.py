@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
@@ -9,6 +10,8 @@ from types import CoroutineType, TracebackType
 from typing import Any, Final, NamedTuple
 
 LONGEST_MESSAGE: Final = 100_000
+
+LEADING: Final = ("autocron.", "asyncio.", "concurrent.", "asgiref.", "django.tasks.")  # modules that lead to a task
 
 attempt: ContextVar[int] = ContextVar("attempt", default=1)  # of the job that a worker runs; death ends one too
 
@@ -32,7 +35,7 @@ class Ended(NamedTuple):
         if self.exception is None or _is_ours(self.exception):
             return ""
         frames = self.exception.__traceback__
-        while frames is not None and _module_of(frames).startswith(("autocron.", "asyncio.")):
+        while frames is not None and _module_of(frames).startswith(LEADING):
             frames = frames.tb_next
         return "".join(traceback.format_exception(type(self.exception), self.exception, frames)).rstrip()
 
@@ -42,14 +45,31 @@ def run(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
     try:
         value = function(*args, **kwargs)
         if isinstance(value, CoroutineType):
-            import asyncio  # noqa: PLC0415 - expensive, and few tasks need it
-
-            value = asyncio.run(value)
+            value = _completed(value)
     except Interrupted:
         raise
     except BaseException as error:
         return Ended(None, message_of(error), error)
     return value if isinstance(value, Ended) else Ended(value, "")
+
+
+def _completed(coroutine: CoroutineType[Any, Any, Any]) -> Any:
+    """What a coroutine returns, run to its end.
+
+    In a Django project as Django does it: what it asks the database is asked in this thread, whose connections are
+    looked after.
+    """
+    apps = sys.modules.get("django.apps")
+    if apps is None or not apps.apps.ready:
+        import asyncio  # noqa: PLC0415 - expensive, and few tasks need it
+
+        return asyncio.run(coroutine)
+    from asgiref.sync import async_to_sync  # noqa: PLC0415 - Django has it
+
+    async def complete() -> Any:
+        return await coroutine
+
+    return async_to_sync(complete)()
 
 
 def _is_ours(error: BaseException) -> bool:
