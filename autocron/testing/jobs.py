@@ -35,6 +35,9 @@ def address_of_task(task: AnyTask) -> str:
         address = address_of(task)
         if address in registry.tasks:
             return address
+    own = str(getattr(task, "address", ""))  # of a task of Django's
+    if own in registry.tasks:
+        return own
     raise ValueError(f"{task!r} is not a task: decorate it with @autocron.delay or @autocron.cron")
 
 

@@ -58,6 +58,11 @@ class AutocronTask(Task):  # type: ignore[misc]  # Django is not typed
     __slots__ = ()
     __wrapped__ = run = staticmethod(run)  # the former for jobs that were registered without `.run`
 
+    @property
+    def address(self) -> str:
+        """Where a worker finds `run`."""
+        return f"{address_of(self.func)}.run"
+
 
 class AutocronBackend(BaseTaskBackend):  # type: ignore[misc]  # as above
     """Enqueues tasks for the workers of autocron."""
@@ -73,6 +78,8 @@ class AutocronBackend(BaseTaskBackend):  # type: ignore[misc]  # as above
         super().validate_task(task)
         if "<" in task.func.__qualname__:
             raise InvalidTask("A worker cannot find a lambda.")
+        if isinstance(task, AutocronTask):  # and not of another backend, and sent here by `using`
+            registry.add_task(task.address, run)
 
     def enqueue(self, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult:
         """See Django. TypeError for arguments that are not JSON."""
@@ -149,11 +156,8 @@ class AutocronBackend(BaseTaskBackend):  # type: ignore[misc]  # as above
 
 def _address(task: Task) -> str:
     """Where a worker finds it: under its own name, if that leads to a task for this backend; else `about` names it."""
-    if not isinstance(import_string(task.module_path), AutocronTask):
-        return address_of(run)
-    address = f"{address_of(task.func)}.run"
-    registry.add_task(address, run)  # for workers in this process, which look nowhere else
-    return address
+    named = import_string(task.module_path)
+    return named.address if isinstance(named, AutocronTask) else address_of(run)
 
 
 def _as_enqueued(args: list[Any], kwargs: dict[str, Any], about: Mapping[str, Any]) -> TaskResult:

@@ -13,8 +13,10 @@ from autocron.payload import decode, decode_call, encode
 pytest.importorskip("django.tasks")
 
 SETTINGS = """
+import os
 SECRET_KEY = "test"
-USE_TZ = True
+USE_TZ = "NAIVE" not in os.environ
+TIME_ZONE = "Asia/Tokyo"
 INSTALLED_APPS = ["autocron.contrib.django"]
 AUTOCRON = {"database": "unused.db", "start": False}
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "site.sqlite3"}}
@@ -103,6 +105,14 @@ def renamed(word):
 def watch(word):
     return word
 
+@task
+def enqueue_another(word):
+    return add.enqueue(word).id
+
+@task
+async def enqueue_another_async(word):
+    return (await add.aenqueue(word)).id
+
 def complain(sender, task_result, **more):
     if task_result.task.name == "watch":
         raise RuntimeError("a receiver has a bug")
@@ -111,12 +121,22 @@ task_enqueued.connect(complain)
 task_started.connect(complain)
 task_finished.connect(complain)
 
+@task
+def first_name(word):
+    return f"old {word}"
+
+@task
+def undecorated():
+    pass
+
+@task
+def removed():
+    pass
+
 if os.environ.get("RELEASE"):
     first_name = renamed
-else:
-    @task
-    def first_name(word):
-        return f"old {word}"
+    undecorated = undecorated.func
+    del removed
 
 @autocron.delay
 def looks_similar(a, b, c):
@@ -344,6 +364,62 @@ def test_jobs_of_a_renamed_task(django: Application, world: World) -> None:
     other.end()
 
 
+@pytest.mark.parametrize("django", ["workers"], indirect=True)
+def test_results_that_a_release_has_left(django: Application, world: World) -> None:
+    """Django: a result is known while its task is, whatever has become of its queue, or of the decorator."""
+    ids = django.do("[finished(each.enqueue()).id for each in (jobs.undecorated, jobs.removed)]")
+    (job, _) = world.stored()
+    (args, kwargs, about), _ = decode_call(job.payload)
+    django.do("autocron.stop()")
+    old = world.insert(job.task, args, kwargs, {**about, "id": "01".zfill(32), "queue_name": "gone"})
+    other = world.application("run_site.py", environment={"RELEASE": "2"})
+    assert other.do(f"str(default_task_backend.get_result({ids[0]!r}).status)") == "SUCCESSFUL"
+    assert other.do(f"finished(default_task_backend.get_result({old!r})).task.queue_name") == "gone"
+    with pytest.raises(Exception, match="TaskResultDoesNotExist"):
+        other.do(f"default_task_backend.get_result({ids[1]!r})")
+    other.end()
+
+
+@pytest.mark.parametrize("django", ["workers"], indirect=True)
+@pytest.mark.parametrize("arguments", ["[], {}, {'backend': 'default'}", "[], {}, {}", "1, 2, 3", "1, 2, frozenset"])
+def test_the_result_of_another_kind_of_job(arguments: str, django: Application) -> None:
+    """Django: TaskResultDoesNotExist for the jobs of autocron's own tasks."""
+    django.do(f"result = jobs.looks_similar({arguments})")
+    with pytest.raises(Exception, match="TaskResultDoesNotExist"):
+        django.do("default_task_backend.get_result(result.uuid)")
+
+
+@pytest.mark.parametrize("django", ["inactive"], indirect=True)
+def test_in_a_test(django: Application) -> None:
+    """testing, Django: a fake engine knows the tasks, and says so where a result is asked for that nothing brings."""
+    django.do("from autocron.testing import *; fake = fake_engine().__enter__()")
+    django.do("assert_not_enqueued(jobs.add); result = jobs.add.enqueue(1, b=2)")
+    assert django.do("str(assert_enqueued(jobs.add, args=[1], kwargs={'b': 2}).task)") == "site_jobs:add.run"
+    with pytest.raises(Exception, match=r"TaskPending: add\.run was asked for 10 times and has not run"):
+        django.do("finished(result)")
+    assert django.do("run_pending().ran(jobs.add).times, finished(result).return_value") == (1, 3)
+    django.do("fake.__exit__(None, None, None)")
+
+
+def test_naive_moments(django: Application, world: World) -> None:
+    """Django: without USE_TZ all moments of a result are naive, and of the local zone."""
+    site = world.application(
+        "run_site.py", environment={"NAIVE": "1"}, start=django.do("autocron.engine.current().active")
+    )
+    site.do("result = finished(jobs.add.using(run_after=datetime.datetime(2020, 1, 1)).enqueue(1))")
+    assert site.do("in_order(result), result.finished_at <= datetime.datetime.now()") == (True, True)
+    assert site.do("result.finished_at.tzinfo, str(result.task.run_after)") == (None, "2020-01-01 00:00:00")
+    site.end()
+
+
+@pytest.mark.parametrize("django", ["workers"], indirect=True)
+@pytest.mark.parametrize("task", ["enqueue_another", "enqueue_another_async"])
+def test_a_task_may_enqueue_another(task: str, django: Application) -> None:
+    """contract 3: inside a running task, a call registers a new job, as anywhere; its result is known at once."""
+    id = django.do(f"result = finished(jobs.{task}.enqueue(40))") or django.do("result.return_value")
+    assert django.do(f"finished(jobs.add.get_result({id!r})).return_value") == 40
+
+
 def test_a_receiver_with_a_bug(django: Application) -> None:
     """Django: what a receiver of a signal raises is logged, and changes nothing about the task."""
     django.do("result = finished(jobs.watch.enqueue('word'))")
@@ -358,5 +434,7 @@ def test_run_after(django: Application) -> None:
     django.do("later.refresh()")
     assert django.do("str(later.status), later.started_at, later.attempts") == ("READY", None, 0)
     assert django.do("later == jobs.add.get_result(later.id) or later.task.run_after") is True
+    django.do("never = jobs.add.using(run_after=datetime.datetime.max.replace(tzinfo=datetime.UTC)).enqueue(1)")
+    assert django.do("jobs.add.get_result(never.id).task.run_after.year") == 9999
     with pytest.raises(Exception, match="Task has not finished yet"):
         django.do("later.return_value")
