@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from .engine import current, refuse_unreachable
 from .errors import TaskError
 from .job import Entry
-from .naming import address_of
+from .naming import address_of, load
 from .registry import layers_of, registry
 from .result import Result
 
@@ -54,7 +54,7 @@ class Task(Generic[P, R]):
         if signature is None:
             signature = self._signature = _signature(self._function)
         signature.check(self.address, args, kwargs)
-        due = None if self._schedule is None else _epoch(self._schedule)
+        due = None if self._schedule is None else epoch(self._schedule)
         return current().register(
             self._function, self.address, args, kwargs, after_s=self._after_s, due=due, names=signature.names
         )
@@ -255,12 +255,12 @@ def _checked(function: Any, decorator: str) -> tuple[Callable[..., Any], str]:
             f"@{decorator} {function.__qualname__}: a worker would call it and run nothing, because it is a generator; "
             "return a list, or call another task for each item"
         )
-    address, load = address_of(function)
-    registry.claim(address, function, load)
+    address = address_of(function)
+    registry.claim(address, function, load())
     return function, address
 
 
-def _epoch(moment: datetime) -> float:
+def epoch(moment: datetime) -> float:
     """UTC epoch seconds; of a moment at the ends of the calendar, which has none in every zone, nearly so."""
     try:
         return min((moment.astimezone(UTC) if moment.tzinfo else moment).timestamp(), LATEST)

@@ -164,8 +164,12 @@ class Engine:
         priority: int = 0,
         queue: str = "",
         id: bytes | None = None,
+        blocking: bool = False,
     ) -> Result[Any]:
-        """Register a call, or run it here if autocron is not active. `id`: one of `new_id`, else a new one."""
+        """Register a call, or run it here if autocron is not active.
+
+        `id`: one of `new_id`, else a new one. `blocking`: return when it is stored, whatever the settings say.
+        """
         if registry.loading:
             logger.warning(
                 "a call of %s while a worker loads %s is ignored: the application has made it, when it loaded that",
@@ -184,13 +188,13 @@ class Engine:
         if (refusal := registrar.refusal()) is not None:
             raise refusal
         if registry.postpone is None:
-            self._hand_over(registrar, job)
+            self._hand_over(registrar, job, blocking)
         else:
-            registry.postpone(lambda: self._hand_over(registrar, job))
+            registry.postpone(lambda: self._hand_over(registrar, job, blocking))
         return Result(func=function, args=args, kwargs=kwargs, uuid=job.id.hex())
 
-    def _hand_over(self, registrar: Registrar, job: Job) -> None:
-        registrar.add(job, blocking=self._settings.blocking or self._is_exiting)
+    def _hand_over(self, registrar: Registrar, job: Job, blocking: bool) -> None:
+        registrar.add(job, blocking=blocking or self._settings.blocking or self._is_exiting)
 
     def look_up(self, id: bytes, question: str = messages.RESULT) -> tuple[Stored | None, bool]:
         """A job as the store knows it, and whether pickles may be read; STATE as the `question` spares its payload."""
@@ -200,8 +204,9 @@ class Engine:
         stored_all = registrar.is_idle()
         answer = registrar.ask(question, id)
         if answer is None and not stored_all:
-            if registrar.holds(id):
-                answer = Stored(id, "", b"", 0.0, Status.WAITING.value, b"", "", 0.0)
+            job = registrar.held(id)
+            if job is not None:
+                answer = Stored(id, job.task, job.payload, job.due, Status.WAITING.value, b"", "", 0.0)
             else:  # it may have come to the monitor right behind the question
                 answer = registrar.ask(question, id)
         return (None if answer is None else Stored._make(answer)), self._pickle_allowed

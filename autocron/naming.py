@@ -20,19 +20,25 @@ OPTIMIZED: Final = 1  # a flag of the code of functions: bodies of modules and c
 PROMPT: Final = "__main__"  # what is typed there is in no file
 
 
-def address_of(function: Callable[..., Any]) -> tuple[str, CodeType | None]:
-    """Where a worker finds this function; and the body of the module that is just decorating it, if one is."""
+def address_of(function: Callable[..., Any]) -> str:
+    """Where a worker finds this function."""
     frame = _decorating()
-    if frame is not None:
-        module, own = frame.f_globals.get("__name__"), function.__module__
-        home = _home(module, frame.f_globals, frame.f_code.co_filename)
-        if own is None or own == module or (own in MAINS and module in MAINS):
-            return f"{home}:{function.__qualname__}", frame.f_code
-        return f"{home}:{own}.{function.__qualname__}", frame.f_code
-    *_, inner = layers_of(function)
-    code = getattr(inner, "__code__", None)
-    home = _home(function.__module__, getattr(inner, "__globals__", {}), code.co_filename if code else "")
-    return f"{home}:{function.__qualname__}", None
+    if frame is None:
+        *_, inner = layers_of(function)
+        code = getattr(inner, "__code__", None)
+        home = _home(function.__module__, getattr(inner, "__globals__", {}), code.co_filename if code else "")
+        return f"{home}:{function.__qualname__}"
+    module, own = frame.f_globals.get("__name__"), function.__module__
+    home = _home(module, frame.f_globals, frame.f_code.co_filename)
+    if own is None or own == module or (own in MAINS and module in MAINS):
+        return f"{home}:{function.__qualname__}"
+    return f"{home}:{own}.{function.__qualname__}"
+
+
+def load() -> CodeType | None:
+    """The body of the module that is just decorating something, if one is: another one each time it is loaded."""
+    frame = _decorating()
+    return None if frame is None else frame.f_code
 
 
 def main_module() -> str:

@@ -198,10 +198,10 @@ class Registrar:
         """Whether everything handed over is safe."""
         return self._outbox.is_empty()
 
-    def holds(self, id: bytes) -> bool:
-        """Whether this job is still on its way from here to the monitor."""
+    def held(self, id: bytes) -> Job | None:
+        """The job of this id, if it is still on its way from here to the monitor."""
         with self.mutex:
-            return any(job.id == id for job in self._outbox.all()[0])
+            return next((job for job in self._outbox.all()[0] if job.id == id), None)
 
     # -- what the background does ----------------------------------------------------------------------------
 

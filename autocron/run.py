@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from types import CoroutineType, TracebackType
 from typing import Any, Final, NamedTuple
 
 LONGEST_MESSAGE: Final = 100_000
+
+LEADING: Final = ("autocron.", "asyncio.", "concurrent.", "asgiref.", "django.tasks.")  # modules that lead to a task
+
+attempt: ContextVar[int] = ContextVar("attempt", default=1)  # of the job that a worker runs; death ends one too
 
 
 class Interrupted(BaseException):
@@ -15,7 +21,10 @@ class Interrupted(BaseException):
 
 
 class Ended(NamedTuple):
-    """How a function ended; `error` is empty if it returned."""
+    """How a function ended; `error` is empty if it returned.
+
+    What runs a task for another library returns one itself: it may have to tell of an error more than its message.
+    """
 
     value: Any
     error: str
@@ -26,7 +35,7 @@ class Ended(NamedTuple):
         if self.exception is None or _is_ours(self.exception):
             return ""
         frames = self.exception.__traceback__
-        while frames is not None and _module_of(frames).startswith(("autocron.", "asyncio.", "concurrent.futures.")):
+        while frames is not None and _module_of(frames).startswith(LEADING):
             frames = frames.tb_next
         return "".join(traceback.format_exception(type(self.exception), self.exception, frames)).rstrip()
 
@@ -39,23 +48,35 @@ def run(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
         raise
     except BaseException as error:
         return Ended(None, message_of(error), error)
-    return Ended(value, "")
+    return value if isinstance(value, Ended) else Ended(value, "")
 
 
 def completed(value: Any) -> Any:
-    """What a function has returned; a coroutine is run to its end."""
+    """What a function has returned; a coroutine is run to its end.
+
+    In a Django project as Django does it: what it asks the database is asked in this thread, whose connections are
+    looked after.
+    """
     if not isinstance(value, CoroutineType):
         return value
     import asyncio  # noqa: PLC0415 - expensive, and few tasks need it
 
-    if asyncio._get_running_loop() is None:
-        return asyncio.run(value)
-    # The caller is a coroutine itself, and one thread cannot have two loops that run.
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - where autocron is not active only
-    from contextvars import copy_context  # noqa: PLC0415
+    if asyncio._get_running_loop() is not None:
+        # The caller is a coroutine itself, and one thread cannot have two loops that run.
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - where autocron is not active only
+        from contextvars import copy_context  # noqa: PLC0415
 
-    with ThreadPoolExecutor(1) as elsewhere:
-        return elsewhere.submit(copy_context().run, asyncio.run, value).result()
+        with ThreadPoolExecutor(1) as elsewhere:
+            return elsewhere.submit(copy_context().run, completed, value).result()
+    apps = sys.modules.get("django.apps")
+    if apps is None or not apps.apps.ready:
+        return asyncio.run(value)
+    from asgiref.sync import async_to_sync  # noqa: PLC0415 - Django has it
+
+    async def complete() -> Any:
+        return await value
+
+    return async_to_sync(complete)()
 
 
 def _is_ours(error: BaseException) -> bool:
@@ -79,5 +100,9 @@ def _module_of(frames: TracebackType) -> str:
 
 def message_of(error: BaseException) -> str:
     """Never empty, so that an error message tells that there was an error."""
-    text = "".join(traceback.format_exception_only(error)).strip()
+    return shortened("".join(traceback.format_exception_only(error)).strip())
+
+
+def shortened(text: str) -> str:
+    """The text, unless it is too long to be kept; then its beginning."""
     return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}… ({len(text):,} characters)"

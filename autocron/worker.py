@@ -17,7 +17,7 @@ from .errors import AutocronError
 from .interface import Background, Body, Channel, Closed, Event, Interface, Message, Stop
 from .job import Job, Outcome, Status
 from .labels import WORKER_ANSWER, WORKER_RUN
-from .run import Ended, Interrupted, message_of, run
+from .run import Ended, Interrupted, attempt, message_of, run
 
 logger = logging.getLogger("autocron.worker")
 
@@ -172,26 +172,27 @@ class Worker:
             if self.code.is_stale():
                 return None
             return self._failed(job, Ended(None, _unloadable(job, error), error), monotonic() - started)
+        attempt.set(job.attempt + job.deaths)
         ended = run(function, args, kwargs)
         if self.forked and ended.exception is not None:
             raise ended.exception
         duration = monotonic() - started
-        if ended.error:
-            return self._failed(job, ended, duration)
         result = b""
         if ended.value is not None:
             try:
                 result = payload.encode(ended.value, allow_pickle=self._pickle_allowed, name="return value")
             except Exception as error:
-                return self._failed(job, Ended(None, message_of(error), error), duration)
+                ended = Ended(None, message_of(error), error)
+        if ended.error:
+            return self._failed(job, ended, duration, result)
         self._observe(job, ended)
         return Outcome(job.id, Status.READY.value, result, "", duration)
 
-    def _failed(self, job: Job, ended: Ended, duration: float) -> Outcome:
+    def _failed(self, job: Job, ended: Ended, duration: float, result: bytes = b"") -> Outcome:
         self._observe(job, ended)
         lines = filter(None, (ended.error, ended.traceback()))
         logger.error("job %s of %s failed: %s", job.id.hex(), job.task, "\n".join(lines))
-        return Outcome(job.id, Status.ERROR.value, b"", ended.error, duration)
+        return Outcome(job.id, Status.ERROR.value, result, ended.error, duration)
 
 
 def _unloadable(job: Job, error: BaseException) -> str:

@@ -57,7 +57,8 @@ class ApplicationCode:
         if function is not None:
             return function
         if self._django:
-            set_up_django(self._django)
+            with self._loading(self._django):
+                set_up_django(self._django)
             self._django = ""
         module = address.rpartition(":")[0]
         is_main = module.startswith("/") or module == self._main_module

@@ -61,8 +61,8 @@ class GuardingEngine(engines.Engine):
         self.announce()  # by hand, as there is no thread whose first step would
         return self.active
 
-    def _hand_over(self, registrar: Registrar, job: Job) -> None:
-        super()._hand_over(registrar, job)
+    def _hand_over(self, registrar: Registrar, job: Job, blocking: bool) -> None:
+        super()._hand_over(registrar, job, blocking)
         self._registered(job)
 
     def look_up(self, id: bytes, question: str = messages.RESULT) -> tuple[Stored | None, bool]:

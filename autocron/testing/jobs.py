@@ -15,7 +15,6 @@ from .. import payload
 from ..decorators import Task
 from ..errors import PayloadError
 from ..job import Job
-from ..naming import address_of
 from ..registry import registry
 from ..signature import signature_of
 
@@ -37,10 +36,12 @@ def address_of_task(task: AnyTask) -> str:
         similar = difflib.get_close_matches(task, [name_of(each) for each in registry.tasks], 3)
         hint = f"; similar are {', '.join(similar)}" if similar else ""
         raise ValueError(f"{task!r} is not a known task{hint}")
-    if callable(task) and hasattr(task, "__qualname__"):
-        address, _ = address_of(task)
-        if address in registry.tasks:
+    for address, function in registry.tasks.items():
+        if function == task:
             return address
+    own = str(getattr(task, "address", ""))  # of a task of Django's
+    if own in registry.tasks:
+        return own
     raise ValueError(f"{task!r} is not a task: decorate it with @autocron.delay or @autocron.cron")
 
 

@@ -17,6 +17,7 @@ from autocron.engine import Engine, current
 from autocron.errors import AutocronError, MonitorError, PayloadError, TaskError
 from autocron.job import Status
 from autocron.linker import Linker
+from autocron.payload import decode_call
 from autocron.registrar import Registrar
 from autocron.registry import registry
 from autocron.testing.world import View
@@ -259,6 +260,26 @@ def test_a_question_of_a_guest_is_asked_again_when_its_monitor_has_died(
     stored, _ = guest.look_up(bytes.fromhex(result.uuid))
     assert stored is not None
     assert stored.task == f"{__name__}:note"
+
+
+def test_a_job_that_is_still_on_its_way_is_known_with_its_task(started: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 4: it waits, and whoever asks for it learns of which task it is a call, and its arguments."""
+    monkeypatch.setattr(started.registrar, "_await_safe", lambda job: None)
+    monkeypatch.setattr(started.registrar, "_send_stream", lambda link: None)
+    result = started.call(note.__wrapped__, "one")
+    stored, _ = started.engine.look_up(bytes.fromhex(result.uuid))
+    assert stored is not None
+    assert (stored.task, decode_call(stored.payload)) == (f"{__name__}:note", (("one",), {}))
+    assert stored.status == Status.WAITING
+
+
+def test_who_needs_a_stored_job_waits_for_it(started: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 3: blocking mode, for a single call."""
+    waits: list[bool] = []
+    monkeypatch.setattr(started.registrar, "add", lambda job, *, blocking: waits.append(blocking))
+    for blocking in (True, False):
+        started.engine.register(note.__wrapped__, f"{__name__}:note", ("one",), {}, blocking=blocking)
+    assert waits == [True, False]
 
 
 def test_a_monitor_that_is_started_for_nothing_is_seen_ending() -> None:

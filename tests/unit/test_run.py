@@ -7,7 +7,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from autocron.run import Interrupted, message_of, run
+from autocron.run import Ended, Interrupted, message_of, run
 
 
 def test_arguments_are_passed_and_the_value_is_returned() -> None:
@@ -83,3 +83,9 @@ def test_a_message_is_never_empty() -> None:
 def test_wrong_arguments_are_an_error_of_the_call() -> None:
     """contract 3: whatever ends the function: a deploy has changed its signature."""
     assert run(lambda: 1, (1,), {}).error.startswith("TypeError: ")
+
+
+def test_what_runs_a_task_for_another_library_says_itself_how_it_ended() -> None:
+    """contract 4: an error may come with more than its message."""
+    said = Ended({"worker": 7}, "LookupError: gone", LookupError("gone"))
+    assert run(lambda: said, (), {}) is said

@@ -106,6 +106,22 @@ def test_a_function_that_returns_nothing_stores_nothing(bench: Bench) -> None:
     assert bench.outcome(lambda: None)[1:4] == (Status.READY, b"", "")
 
 
+def test_an_error_may_have_a_report(bench: Bench) -> None:
+    """contract 4: in error, with its message; what a library wants to know beside it is stored as a result is."""
+    outcome = bench.outcome(lambda: run.Ended({"worker": 7}, "LookupError: gone", LookupError("gone")))
+    assert (outcome.status, outcome.error) == (Status.ERROR, "LookupError: gone")
+    assert decode(outcome.result) == {"worker": 7}
+
+
+def test_a_task_can_know_its_attempt(bench: Bench) -> None:
+    """contract 6: a task interrupted by the death of its worker is run again, and that is another attempt."""
+    bench.task(run.attempt.get)
+    bench.give(job_of("app:task"), job_of("app:task", number=2, deaths=2))
+    assert bench.worker.step()
+    assert bench.worker.step()
+    assert [decode(Outcome._make(row).result) for _, row in bench.said()] == [1, 3]
+
+
 class Nameless(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no words")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.module_loading import autodiscover_modules
 
 from ... import engine
@@ -27,7 +27,7 @@ class AutocronConfig(AppConfig):  # type: ignore[misc]  # Django is not typed
         chosen = options.read(getattr(settings, "AUTOCRON", None))
         autodiscover_modules("tasks")
         if chosen.on_commit:
-            registry.postpone = _at_commit(None if chosen.on_commit is True else str(chosen.on_commit))
+            registry.postpone = _at_commit(DEFAULT_DB_ALIAS if chosen.on_commit is True else chosen.on_commit)
         found = circumstances.recognise(chosen.server_commands)
         if chosen.start or (chosen.start is None and found is Process.SERVER):
             engine.start(chosen.database, chosen.workers)
@@ -35,10 +35,14 @@ class AutocronConfig(AppConfig):  # type: ignore[misc]  # Django is not typed
             engine.current().join(chosen.database)
 
 
-def _at_commit(using: str | None) -> Callable[[Callable[[], None]], None]:
+def _at_commit(using: str) -> Callable[[Callable[[], None]], None]:
     """Hands a registration over when the transaction commits: at once where there is none, after a rollback never."""
 
     def postpone(hand_over: Callable[[], None]) -> None:
-        transaction.on_commit(hand_over, using=using)
+        # Django's own on_commit opens a connection to find out, which an event loop refuses.
+        if connections[using].in_atomic_block:
+            connections[using].on_commit(hand_over)
+        else:
+            hand_over()
 
     return postpone

@@ -2,18 +2,20 @@
 
     TASKS = {"default": {"BACKEND": "autocron.contrib.django.backend.AutocronBackend"}}
 
-A job carries what Django wants to know of it beside the arguments; its outcome carries when and by whom it was run.
+A job is a call of `run`, under a name of the task: `shop.tasks:pay.run`. It carries what Django wants to know of the
+task beside the arguments; what comes of it, in error too, is a report with all that Django wants to know of the run.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from django.conf import settings
 from django.tasks import Task, TaskContext, TaskResult, TaskResultStatus
 from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.base import TaskError
@@ -24,14 +26,17 @@ from django.utils.json import normalize_json
 from django.utils.module_loading import import_string
 
 from ... import payload
+from ...decorators import epoch
 from ...engine import current
-from ...errors import AutocronError
+from ...errors import AutocronError, PayloadError
 from ...job import Status, Stored
 from ...naming import address_of
 from ...registry import registry
-from ...run import Interrupted
+from ...run import Ended, Interrupted, attempt, message_of, shortened
 
-REPORT: Final = "autocron report: "  # what a failed task adds to its error for `get_result`
+# The ids of workers that have left no other.
+DIED: Final = "died"
+RUNNING: Final = "running"
 STATUSES: Final = {
     Status.WAITING: TaskResultStatus.READY,
     Status.PROCESSING: TaskResultStatus.RUNNING,
@@ -40,9 +45,30 @@ STATUSES: Final = {
 }
 
 
-class AutocronBackend(BaseTaskBackend):  # type: ignore[misc]  # Django is not typed
+def run(args: list[Any], kwargs: dict[str, Any], about: dict[str, Any]) -> Ended:
+    """What a worker calls in place of the function of any task: it keeps Django's signals and context."""
+    return _run(_as_enqueued(args, kwargs, about), attempt.get())
+
+
+registry.add_task(address_of(run), run)
+
+
+class AutocronTask(Task):  # type: ignore[misc]  # Django is not typed
+    """A task with something under its own name that a worker can call, whatever else its function is used for."""
+
+    __slots__ = ()
+    __wrapped__ = run = staticmethod(run)  # the former for jobs that were registered without `.run`
+
+    @property
+    def address(self) -> str:
+        """Where a worker finds `run`."""
+        return f"{address_of(self.func)}.run"
+
+
+class AutocronBackend(BaseTaskBackend):  # type: ignore[misc]  # as above
     """Enqueues tasks for the workers of autocron."""
 
+    task_class = AutocronTask
     supports_defer = True
     supports_async_task = True
     supports_get_result = True
@@ -53,170 +79,186 @@ class AutocronBackend(BaseTaskBackend):  # type: ignore[misc]  # Django is not t
         super().validate_task(task)
         if "<" in task.func.__qualname__:
             raise InvalidTask("A worker cannot find a lambda.")
-        registry.add_task(address_of(task.func)[0], run)
+        if isinstance(task, AutocronTask):  # and not of another backend, and sent here by `using`
+            registry.add_task(task.address, run)
 
     def enqueue(self, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult:
         """See Django. TypeError for arguments that are not JSON."""
         self.validate_task(task)
         engine = current()
-        now = timezone.now()
-        id = engine.new_id(now.timestamp())
-        result = self._result(task, id.hex(), now, args, kwargs)
+        now = timezone.now().timestamp()
+        id = engine.new_id(now)
         about = {
             "task": task.module_path,
-            "id": result.id,
+            "takes_context": task.takes_context,
+            "id": id.hex(),
             "backend": self.alias,
-            "enqueued_at": now.timestamp(),
+            "enqueued_at": now,
             "priority": task.priority,
             "queue_name": task.queue_name,
-            "run_after": task.run_after and task.run_after.timestamp(),
+            "run_after": None if task.run_after is None else epoch(task.run_after),
         }
-        runs_here = not engine.active
-        if runs_here:
-            task_enqueued.send(type(self), task_result=result)
+        result = _result(task, _plain(list(args)), _plain(dict(kwargs)), about)
+
+        def run_here(*_: object) -> Ended:
+            task_enqueued.send_robust(type(self), task_result=result)
+            return _run(result)
+
         job = engine.register(
-            run,
-            self._address(task),
+            run_here,
+            _address(task),
             (result.args, result.kwargs, about),
             {},
             due=about["run_after"],
             priority=-int(task.priority),
             queue=task.queue_name,
             id=id,
+            blocking=True,  # the next request, in another process, may ask for the result
         )
-        if not runs_here:
-            task_enqueued.send(type(self), task_result=result)
-        elif not job.uuid:
-            _conclude(result, Status(job.status), job.function_result, job.error_message, 0)
+        if job.uuid:
+            task_enqueued.send_robust(type(self), task_result=result)
         return result
 
     def get_result(self, result_id: str) -> TaskResult:
-        """See Django."""
+        """See Django. AutocronError if nobody answers."""
+        engine = current()
         try:
-            stored, _ = current().look_up(bytes.fromhex(result_id))
-            if stored is None or not stored.task:
-                raise TaskResultDoesNotExist(result_id)
-            return self._from_stored(stored)
-        except (ValueError, TypeError, AutocronError, ImportError) as error:
+            stored, _ = engine.look_up(bytes.fromhex(result_id))
+            if stored is not None and (result := self._from_stored(stored)) is not None:
+                return result
+        except (
+            ValueError,
+            PayloadError,
+            ImportError,
+        ) as error:  # no id; of another kind of job; of a task that is gone
             raise TaskResultDoesNotExist(result_id) from error
+        except AutocronError:
+            if engine.active:
+                raise
+        raise TaskResultDoesNotExist(result_id)
 
-    def _address(self, task: Task) -> str:
-        """Where a worker finds it: under its own name, if importing its module makes it one of autocron's."""
-        declared = import_string(task.module_path)
-        return address_of(task.func if isinstance(declared.get_backend(), AutocronBackend) else run)[0]
-
-    def _from_stored(self, stored: Stored) -> TaskResult:
-        (args, kwargs, about), _ = payload.decode_call(stored.payload, allow_pickle=False)
-        if about["backend"] != self.alias:
-            raise TaskResultDoesNotExist(stored.id.hex())
-        task = _as_enqueued(about)
-        result = self._result(task, about["id"], _moment(about["enqueued_at"]), args, kwargs)
-        value = payload.decode(stored.result, allow_pickle=False) if stored.result else None
-        _conclude(result, Status(stored.status), value, stored.error, stored.deaths)
+    def _from_stored(self, stored: Stored) -> TaskResult | None:
+        """The result of a job; None if it is none of this backend."""
+        match payload.decode_call(stored.payload):
+            case ((args, kwargs, {"backend": self.alias, "enqueued_at": _} as about), _):
+                result = _as_enqueued(args, kwargs, about)
+            case _:
+                return None
+        report: dict[str, Any] = {"worker_ids": [DIED] * stored.deaths}
+        if stored.result:
+            report = payload.decode(stored.result)
+        elif stored.error:  # its worker has died, or found no such task
+            report["errors"] = [[_path_of(AutocronError), stored.error]]
+        elif stored.status == Status.PROCESSING:
+            report["worker_ids"].append(RUNNING)
+        _update(result, STATUSES[Status(stored.status)], **report)
         return result
 
-    def _result(
-        self, task: Task, id: str, enqueued_at: datetime, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> TaskResult:
-        return TaskResult(
-            task=task,
-            id=id,
-            status=TaskResultStatus.READY,
-            enqueued_at=enqueued_at,
-            started_at=None,
-            finished_at=None,
-            last_attempted_at=None,
-            args=list(args),
-            kwargs=dict(kwargs),
-            backend=self.alias,
-            errors=[],
-            worker_ids=[],
-        )
+
+def _address(task: Task) -> str:
+    """Where a worker finds it: under its own name, if that leads to a task for this backend; else `about` names it."""
+    named = import_string(task.module_path)
+    return named.address if isinstance(named, AutocronTask) else address_of(run)
 
 
-def run(args: list[Any], kwargs: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:
-    """What a worker calls in place of the function of any task: it keeps Django's signals and context."""
-    task = _as_enqueued(about)
-    backend = task.get_backend()
-    result = backend._result(task, about["id"], _moment(about["enqueued_at"]), args, kwargs)
-    now = timezone.now()
-    _set(result, status=TaskResultStatus.RUNNING, started_at=now, last_attempted_at=now)
-    result.worker_ids.append(str(os.getpid()))
-    task_started.send(type(backend), task_result=result)
-    try:
-        context = [TaskContext(task_result=result)] if task.takes_context else []
-        value = normalize_json(task.call(*context, *result.args, **result.kwargs))
-    except (KeyboardInterrupt, Interrupted):
-        raise
-    except BaseException as error:
-        report = {"error": _path_of(type(error)), **_report(result)}
-        text = "".join(traceback.format_exception(error))
-        error.add_note(f"{REPORT}{report!r}\n{text}")
-        _set(result, status=TaskResultStatus.FAILED)
-        result.errors.append(TaskError(exception_class_path=report["error"], traceback=text))
-        task_finished.send(type(backend), task_result=result)
-        raise
-    report = {"return_value": value, **_report(result)}
-    _set(result, status=TaskResultStatus.SUCCESSFUL, _return_value=value)
-    task_finished.send(type(backend), task_result=result)
-    return report
+def _as_enqueued(args: list[Any], kwargs: dict[str, Any], about: Mapping[str, Any]) -> TaskResult:
+    """The result of a job as it was before anything came of it."""
+    declared = import_string(about["task"])
+    is_task = isinstance(declared, Task)  # else the task goes by another name than its function
+    task = object.__new__(type(declared) if is_task else AutocronTask)  # unchecked: its queue may be gone meanwhile
+    _set(
+        task,
+        func=declared.func if is_task else declared,
+        priority=about["priority"],
+        backend=about["backend"],
+        queue_name=about["queue_name"],
+        run_after=_moment(about["run_after"]),
+        takes_context=declared.takes_context if is_task else about["takes_context"],
+    )
+    return _result(task, args, kwargs, about)
 
 
-registry.add_task(address_of(run)[0], run)
-
-
-def _report(result: TaskResult) -> dict[str, Any]:
-    """When and by whom it was run; it ends now."""
-    _set(result, finished_at=timezone.now())
-    return {
-        "started_at": result.started_at.timestamp(),
-        "finished_at": result.finished_at.timestamp(),
-        "worker_id": result.worker_ids[-1],
-    }
-
-
-def _conclude(result: TaskResult, status: Status, value: Any, error: str, deaths: int) -> None:
-    """Give a result the state of its job."""
-    _set(result, status=STATUSES[status])
-    result.worker_ids.extend(["died"] * deaths)
-    report: dict[str, Any] = value if status is Status.READY else {}
-    if status is Status.ERROR:
-        report, text = _read_report(error)
-        result.errors.append(TaskError(exception_class_path=report["error"], traceback=text))
-    if "started_at" in report:
-        started = _moment(report["started_at"])
-        _set(result, started_at=started, last_attempted_at=started, finished_at=_moment(report["finished_at"]))
-        result.worker_ids.append(report["worker_id"])
-    if status is Status.READY:
-        _set(result, _return_value=report["return_value"])
-
-
-def _read_report(error: str) -> tuple[dict[str, Any], str]:
-    """What the task said of its failure; else the worker did: it has died, or found no such function."""
-    import ast  # noqa: PLC0415 - for failures only
-
-    found = re.search(rf"^{REPORT}(.*)\n", error, re.MULTILINE)
-    if found is None:
-        return {"error": _path_of(AutocronError)}, error
-    return ast.literal_eval(found.group(1)), error[found.end() :] + "\n"
-
-
-def _as_enqueued(about: Mapping[str, Any]) -> Task:
-    task = import_string(about["task"])
-    run_after = None if about["run_after"] is None else _moment(about["run_after"])
-    return task.using(
-        priority=about["priority"], queue_name=about["queue_name"], run_after=run_after, backend=about["backend"]
+def _result(task: Task, args: list[Any], kwargs: dict[str, Any], about: Mapping[str, Any]) -> TaskResult:
+    return TaskResult(
+        task=task,
+        id=about["id"],
+        status=TaskResultStatus.READY,
+        enqueued_at=_moment(about["enqueued_at"]),
+        started_at=None,
+        finished_at=None,
+        last_attempted_at=None,
+        args=args,
+        kwargs=kwargs,
+        backend=about["backend"],
+        errors=[],
+        worker_ids=[],
     )
 
 
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+def _run(result: TaskResult, number: int = 1) -> Ended:
+    """Run the task of a result for the n-th time. The result is told of it, and so is who asks for it later."""
+    report: dict[str, Any] = {
+        "started_at": timezone.now().timestamp(),
+        "worker_ids": [DIED] * (number - 1) + [str(os.getpid())],
+    }
+    _update(result, TaskResultStatus.RUNNING, **report)
+    task_started.send_robust(type(result.task.get_backend()), task_result=result)
+    try:
+        context = [TaskContext(task_result=result)] if result.task.takes_context else []
+        report["return_value"] = _plain(result.task.call(*context, *result.args, **result.kwargs))
+    except Interrupted:
+        raise
+    except BaseException as error:
+        text = "".join(traceback.format_exception(error))
+        report["errors"] = [[_path_of(type(error)), shortened(text)]]
+        _finish(result, TaskResultStatus.FAILED, report)
+        return Ended(report, message_of(error), error)
+    _finish(result, TaskResultStatus.SUCCESSFUL, report)
+    return Ended(report, "")
+
+
+def _finish(result: TaskResult, status: TaskResultStatus, report: dict[str, Any]) -> None:
+    report["finished_at"] = timezone.now().timestamp()
+    _update(result, status, **report)
+    task_finished.send_robust(type(result.task.get_backend()), task_result=result)
+
+
+def _update(
+    result: TaskResult,
+    status: TaskResultStatus,
+    *,
+    worker_ids: Sequence[str],
+    started_at: float | None = None,
+    finished_at: float | None = None,
+    errors: Sequence[Sequence[str]] = (),
+    return_value: Any = None,
+) -> None:
+    """Tell a result what a report says."""
+    _set(
+        result,
+        status=status,
+        started_at=_moment(started_at),
+        last_attempted_at=_moment(started_at),
+        finished_at=_moment(finished_at),
+        worker_ids=list(worker_ids),
+        errors=[TaskError(exception_class_path=kind, traceback=text) for kind, text in errors],
+        _return_value=return_value,
+    )
+
+
+def _set(frozen: Any, **values: Any) -> None:
+    for name, value in values.items():
+        object.__setattr__(frozen, name, value)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON makes of it: a subclass of str or float would need pickle to come back."""
+    return json.loads(json.dumps(normalize_json(value)))
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC if settings.USE_TZ else None)
 
 
 def _path_of(kind: type[BaseException]) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _set(result: TaskResult, **values: Any) -> None:
-    for name, value in values.items():
-        object.__setattr__(result, name, value)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Container
 from enum import Enum, auto
+from typing import Final
+
+from ...system.frameworks import reloader
+
+RELOADING: Final = ("runserver", "runserver_plus", "runsslserver")  # commands that run under an autoreloader
 
 
 class Process(Enum):
@@ -20,19 +24,19 @@ class Process(Enum):
 def recognise(server_commands: Container[str]) -> Process:
     """Look at who is setting Django up: a management command, or the WSGI or ASGI module of a server."""
     arguments: list[str] = []
+    is_served = False
     frame = sys._getframe()
     while frame is not None:
-        module = frame.f_globals.get("__name__")
-        if module in ("django.core.wsgi", "django.core.asgi"):
-            return Process.SERVER
+        module = str(frame.f_globals.get("__name__"))
         if module == "django.core.management" and frame.f_code.co_name == "execute":
             arguments = list(frame.f_locals["self"].argv)
+        is_served |= module.rpartition(".")[2] in ("wsgi", "asgi")  # the project's, or Django's that it has called
         frame = frame.f_back  # type: ignore[assignment]  # None at the bottom
     command = arguments[1] if len(arguments) > 1 else ""
     if command in server_commands:
-        # Django's autoreloader sets Django up in both of its processes; the second one is marked.
-        is_reloader = "--noreload" not in arguments and os.environ.get("RUN_MAIN") != "true"
-        return Process.RELOADER if is_reloader and command != "testserver" else Process.SERVER
+        # An autoreloader sets Django up in both of its processes; the second one is marked.
+        is_reloader = command in RELOADING and "--noreload" not in arguments and not reloader()
+        return Process.RELOADER if is_reloader else Process.SERVER
     if command == "test" or "pytest" in sys.modules:
         return Process.TESTS
-    return Process.OTHER
+    return Process.SERVER if is_served else Process.OTHER

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from os import PathLike
+from typing import Any, Final
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 
@@ -19,6 +22,21 @@ class Options:
     server_commands: tuple[str, ...] = ("runserver", "runserver_plus", "runsslserver", "testserver")
 
 
+CHECKS: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
+    "database": (lambda value: isinstance(value, str | PathLike), "the path of a file"),
+    "workers": (lambda value: value is None or (type(value) is int and value > 0), "a whole number from 1 on, or None"),
+    "on_commit": (
+        lambda value: isinstance(value, bool) or (isinstance(value, str) and value in settings.DATABASES),
+        "True, False or a name in DATABASES",
+    ),
+    "start": (lambda value: value is None or isinstance(value, bool), "True, False or None"),
+    "server_commands": (
+        lambda value: isinstance(value, list | tuple | set) and all(isinstance(each, str) for each in value),
+        "a list of names of commands",
+    ),
+}
+
+
 def read(value: Any) -> Options:
     """The setting, checked. ImproperlyConfigured names what is wrong and what is known."""
     known = [each.name for each in fields(Options)]
@@ -28,4 +46,8 @@ def read(value: Any) -> Options:
         raise ImproperlyConfigured(f"AUTOCRON[{unknown[0]!r}] is not known; known are: {', '.join(known)}")
     if not value.get("database"):
         raise ImproperlyConfigured("AUTOCRON['database'] is missing: the file of autocron's database")
+    for name, given in value.items():
+        is_good, needed = CHECKS[name]
+        if not is_good(given):
+            raise ImproperlyConfigured(f"AUTOCRON[{name!r}] = {given!r}: {needed} is needed")
     return Options(**value)

@@ -77,9 +77,8 @@ class Site:
     def environment(self) -> dict[str, str]:
         """Where the commands are found, and what is hidden from them."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return self.world.environment(
-            PATH=path, PYTHONUNBUFFERED="1", PYTHONPATH=str(Path(__file__).parent / "without")
-        )
+        hidden = [str(Path(__file__).parent / "without"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return self.world.environment(PATH=path, PYTHONUNBUFFERED="1", PYTHONPATH=os.pathsep.join(hidden))
 
     def command(self, line: str) -> str:
         """Run a command to its end; what it prints."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from cells import CELLS, Cell
-from processes import World, await_deaths, eventually
+from processes import Application, World, await_deaths, eventually
 from server import Server, Site, await_whole
 
 from autocron.payload import decode
@@ -115,15 +116,25 @@ def test_the_helper_registers_only_in_commands(world: World) -> None:
     eventually(lambda: results(world) == ["report for commanded"] * 2, server.stderr)
 
 
-@pytest.mark.parametrize("wrong", ["nothing", "unknown"])
-def test_the_helper_names_what_is_wrong_with_its_settings(wrong: str, world: World) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"worker": 3}, "AUTOCRON['worker'] is not known; known are: database, workers"),
+        ({"database": ""}, "AUTOCRON['database'] is missing"),
+        ({"database": 7}, "AUTOCRON['database'] = 7: the path of a file is needed"),
+        ({"workers": "2"}, "AUTOCRON['workers'] = '2': a whole number from 1 on, or None is needed"),
+        ({"on_commit": "nope"}, "AUTOCRON['on_commit'] = 'nope': True, False or a name in DATABASES is needed"),
+        ({"start": "no"}, "AUTOCRON['start'] = 'no': True, False or None is needed"),
+        ({"server_commands": "serve"}, "AUTOCRON['server_commands'] = 'serve': a list of names of commands is needed"),
+    ],
+)
+def test_the_helper_names_what_is_wrong_with_its_settings(wrong: dict[str, object], message: str, world: World) -> None:
     """contrib.django: ImproperlyConfigured names the key and the known ones."""
     site = Site(world, "django")
-    with_helper(site, **({"worker": 3} if wrong == "unknown" else {"database": ""}))
+    with_helper(site, **wrong)
     with pytest.raises(AssertionError) as caught:
         site.command("python manage.py check")
-    assert "ImproperlyConfigured: AUTOCRON['" in str(caught.value)
-    assert ("known are: database, workers" if wrong == "unknown" else "['database'] is missing") in str(caught.value)
+    assert f"ImproperlyConfigured: {message}" in str(caught.value)
 
 
 def test_a_job_takes_the_place_of_a_request(world: World) -> None:
@@ -137,3 +148,98 @@ def test_a_job_takes_the_place_of_a_request(world: World) -> None:
     for name in ("first", "second", "third"):
         server.order(name)
         server.await_text(f"report for {name} False")
+
+
+SETTINGS = """
+SECRET_KEY = "test"
+USE_TZ = True
+INSTALLED_APPS = ["autocron.contrib.django", "early"]
+AUTOCRON = {"database": "unused.db", "start": False, "on_commit": True}
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "site.sqlite3"}}
+"""
+EARLY = """
+import autocron
+from django.apps import AppConfig
+
+@autocron.delay
+def warm_up():
+    pass
+
+class EarlyConfig(AppConfig):
+    name = "early"
+    def ready(self):
+        warm_up()
+"""
+JOBS = """
+import threading
+import autocron
+from asgiref.sync import sync_to_async
+from django.db import connection
+
+@autocron.delay
+def add(a, b):
+    return a + b
+
+@autocron.delay
+async def is_asked_in_the_thread_of_the_job():
+    return await sync_to_async(threading.current_thread)() is threading.main_thread()
+
+@autocron.delay
+async def fail():
+    raise LookupError("within a coroutine")
+"""
+APPLICATION = """
+import asyncio, os
+import autocron, django
+os.environ["DJANGO_SETTINGS_MODULE"] = "site_settings"
+django.setup()
+from django.db import connection, transaction
+import site_jobs as jobs
+from talk import talk
+
+autocron.stop()  # it has joined, as any program that sets Django up
+DATABASE = os.path.join(os.environ["AUTOCRON_TEST"], "app.db")
+
+def finished(result):
+    while not result.is_ready():
+        pass
+    return result
+
+async def view():
+    return jobs.add(1, 2)
+
+if __name__ == "__main__":
+    talk(globals())
+"""
+
+
+@pytest.fixture
+def django(world: World) -> Iterator[Application]:
+    """A Django project with the helper, whose calls go out when the transaction commits."""
+    for name, text in {"site_settings": SETTINGS, "site_jobs": JOBS, "run_site": APPLICATION}.items():
+        (world.directory / f"{name}.py").write_text(text)
+    (world.directory / "early").mkdir()
+    (world.directory / "early" / "__init__.py").touch()
+    (world.directory / "early" / "apps.py").write_text(EARLY)
+    application = world.application("run_site.py")
+    yield application
+    assert application.end() == 0
+    world.await_empty()
+
+
+def test_no_connection_is_opened_to_find_out_that_there_is_no_transaction(django: Application) -> None:
+    """contrib.django: outside of a transaction a call asks the database nothing; an async view may make it too."""
+    assert django.do("finished(asyncio.run(view())).result") == 3
+    assert django.do("finished(jobs.add(1, 1)).result, connection.connection") == (2, None)
+
+
+def test_a_coroutine_asks_the_database_in_the_thread_of_its_job(django: Application) -> None:
+    """contrib.django: a coroutine asks the database in the thread of its job, whose connections are looked after."""
+    assert django.do("finished(jobs.is_asked_in_the_thread_of_the_job()).result") is True
+    assert django.do("finished(jobs.fail()).error_message") == "LookupError: within a coroutine"
+
+
+def test_what_is_called_while_django_is_set_up_is_called_once(django: Application, world: World) -> None:
+    """contract 3: what Django's set-up has called is registered by the application alone, not by each worker again."""
+    django.do("finished(jobs.add(1, 2))")
+    assert [each.task for each in world.stored()] == ["site_jobs:add"]
