@@ -45,7 +45,7 @@ class Outcome(NamedTuple):
 
     id: bytes
     status: int  # READY or ERROR
-    result: bytes = b""  # payload of the return value
+    result: bytes = b""  # payload of the return value; in error, of what is to be known beside the message
     error: str = ""
     duration_s: float = 0.0
 

@@ -98,7 +98,8 @@ class AutocronBackend(BaseTaskBackend):  # type: ignore[misc]  # as above
             "queue_name": task.queue_name,
             "run_after": None if task.run_after is None else epoch(task.run_after),
         }
-        result = _result(task, _plain(list(args)), _plain(dict(kwargs)), about)
+        args, kwargs, about = _plain([args, kwargs, about])
+        result = _result(task, args, kwargs, about)
 
         def run_here(*_: object) -> Ended:
             task_enqueued.send_robust(type(self), task_result=result)
@@ -107,11 +108,11 @@ class AutocronBackend(BaseTaskBackend):  # type: ignore[misc]  # as above
         job = engine.register(
             run_here,
             _address(task),
-            (result.args, result.kwargs, about),
+            (args, kwargs, about),
             {},
             due=about["run_after"],
-            priority=-int(task.priority),
-            queue=task.queue_name,
+            priority=-int(about["priority"]),
+            queue=about["queue_name"],
             id=id,
             blocking=True,  # the next request, in another process, may ask for the result
         )
@@ -126,11 +127,7 @@ class AutocronBackend(BaseTaskBackend):  # type: ignore[misc]  # as above
             stored, _ = engine.look_up(bytes.fromhex(result_id))
             if stored is not None and (result := self._from_stored(stored)) is not None:
                 return result
-        except (
-            ValueError,
-            PayloadError,
-            ImportError,
-        ) as error:  # no id; of another kind of job; of a task that is gone
+        except (ValueError, PayloadError, ImportError) as error:  # no id; of another kind of job; its task is gone
             raise TaskResultDoesNotExist(result_id) from error
         except AutocronError:
             if engine.active:
@@ -178,7 +175,7 @@ def _as_enqueued(args: list[Any], kwargs: dict[str, Any], about: Mapping[str, An
     return _result(task, args, kwargs, about)
 
 
-def _result(task: Task, args: list[Any], kwargs: dict[str, Any], about: Mapping[str, Any]) -> TaskResult:
+def _result(task: Task, args: Sequence[Any], kwargs: Mapping[str, Any], about: Mapping[str, Any]) -> TaskResult:
     return TaskResult(
         task=task,
         id=about["id"],

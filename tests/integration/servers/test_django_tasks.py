@@ -297,6 +297,9 @@ def test_subclasses_of_what_json_knows(django: Application) -> None:
     assert django.do("result.args, result.kwargs") == (["<i>", [1, 2]], {"kind": "small"})
     assert django.do("result.return_value") == ["<i>", [1, 2], "<b>", {"kind": "small"}]
     assert django.do("type(result.args[0]).__name__, type(result.return_value[2]).__name__") == ("str", "str")
+    django.do("Queue = enum.StrEnum('Queue', ['slow']); Level = enum.IntEnum('Level', ['high'])")
+    django.do("result = finished(jobs.add.using(queue_name=Queue.slow, priority=Level.high).enqueue(1))")
+    assert django.do("result.return_value") == 1
 
 
 @pytest.mark.parametrize(
