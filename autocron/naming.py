@@ -21,18 +21,23 @@ PROMPT: Final = "__main__"  # what is typed there is in no file
 
 
 def address_of(function: Callable[..., Any]) -> str:
-    """Where a worker finds this function."""
+    """Where a worker finds this function, which is just being decorated."""
     frame = _decorating()
     if frame is None:
-        *_, inner = layers_of(function)
-        code = getattr(inner, "__code__", None)
-        home = _home(function.__module__, getattr(inner, "__globals__", {}), code.co_filename if code else "")
-        return f"{home}:{function.__qualname__}"
+        return defined_at(function)
     module, own = frame.f_globals.get("__name__"), function.__module__
     home = _home(module, frame.f_globals, frame.f_code.co_filename)
     if own is None or own == module or (own in MAINS and module in MAINS):
         return f"{home}:{function.__qualname__}"
     return f"{home}:{own}.{function.__qualname__}"
+
+
+def defined_at(function: Callable[..., Any]) -> str:
+    """Where a worker finds this function, if its own module decorates it."""
+    *_, inner = layers_of(function)
+    code = getattr(inner, "__code__", None)
+    home = _home(function.__module__, getattr(inner, "__globals__", {}), code.co_filename if code else "")
+    return f"{home}:{function.__qualname__}"
 
 
 def load() -> CodeType | None:

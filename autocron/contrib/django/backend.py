@@ -30,7 +30,7 @@ from ...decorators import epoch
 from ...engine import current
 from ...errors import AutocronError, PayloadError
 from ...job import Status, Stored
-from ...naming import address_of
+from ...naming import defined_at
 from ...registry import registry
 from ...run import Ended, Interrupted, attempt, message_of, shortened
 
@@ -50,7 +50,7 @@ def run(args: list[Any], kwargs: dict[str, Any], about: dict[str, Any]) -> Ended
     return _run(_as_enqueued(args, kwargs, about), attempt.get())
 
 
-registry.add_task(address_of(run), run)
+registry.add_task(defined_at(run), run)
 
 
 class AutocronTask(Task):  # type: ignore[misc]  # Django is not typed
@@ -62,7 +62,7 @@ class AutocronTask(Task):  # type: ignore[misc]  # Django is not typed
     @property
     def address(self) -> str:
         """Where a worker finds `run`."""
-        return f"{address_of(self.func)}.run"
+        return f"{defined_at(self.func)}.run"
 
 
 class AutocronBackend(BaseTaskBackend):  # type: ignore[misc]  # as above
@@ -155,7 +155,7 @@ class AutocronBackend(BaseTaskBackend):  # type: ignore[misc]  # as above
 def _address(task: Task) -> str:
     """Where a worker finds it: under its own name, if that leads to a task for this backend; else `about` names it."""
     named = import_string(task.module_path)
-    return named.address if isinstance(named, AutocronTask) else address_of(run)
+    return named.address if isinstance(named, AutocronTask) else defined_at(run)
 
 
 def _as_enqueued(args: list[Any], kwargs: dict[str, Any], about: Mapping[str, Any]) -> TaskResult:
