@@ -21,7 +21,7 @@ class Ready:
         self.extend(jobs)
 
     def __len__(self) -> int:
-        return sum(map(len, self._queues.values()))
+        return sum(map(len, self._queues.values())) if self._queues else 0
 
     def __bool__(self) -> bool:
         return bool(self._queues)

@@ -126,7 +126,8 @@ class FakeEngine:
             self.engine.begin(self._workers)
             if self.freezes_at_once:
                 self.clock.freeze()
-            self.world.pump()  # the entries are known from here on, however the test moves the time
+            if registry.entries:
+                self.world.pump()  # they are known from here on, however the test moves the time
         _in_force.append(self)
         stack.callback(_in_force.remove, self)
 

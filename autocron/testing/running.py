@@ -110,12 +110,12 @@ class Runner:
 
     def run(self, steps: Steps, admits: Admits = None, *, raises: bool = True, awaits: bool = False) -> Report:
         """Run it here. awaits: coroutines too, in loops of their own, though the caller may have one."""
-        with self._running(admits) as runs:
+        refuses_coroutines = not awaits and is_in_loop()
+        with self._running(admits) as runs, without_loop():
             for worker in steps(runs):
-                if not awaits:
-                    _check_loop(worker.next_job())
-                with without_loop():
-                    self.world.run_job(worker)
+                if refuses_coroutines:
+                    _refuse_coroutine(worker.next_job())
+                self.world.run_job(worker)
         return self.report(runs, raises)
 
     async def arun(self, steps: Steps, admits: Admits = None, *, raises: bool = True) -> Report:
@@ -203,8 +203,8 @@ def _runaway(runs: list[Run], limit: int) -> str:
     return f"more than {limit} jobs fell due: {names}; do they enqueue one another for ever? limit= allows more"
 
 
-def _check_loop(job: Job | None) -> None:
-    if job is not None and is_in_loop() and is_async(registry.tasks.get(job.task)):
+def _refuse_coroutine(job: Job | None) -> None:
+    if job is not None and is_async(registry.tasks.get(job.task)):
         raise AutocronError(
             f"{name_of(job.task)} is an `async def`, and an event loop is running here: "
             "use `await fake_engine.arun_pending()` or `await fake_engine.afast_forward(…)`"
