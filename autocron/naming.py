@@ -10,13 +10,14 @@ import posixpath
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any, Final
 
-from .registry import layers_of, registry
+from .registry import Load, layers_of, registry
 
 MAINS: Final = ("__main__", "__mp_main__")  # the second one where `multiprocessing` or a worker loads it
 OPTIMIZED: Final = 1  # a flag of the code of functions: bodies of modules and classes have none
+COMPREHENSIONS: Final = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 PROMPT: Final = "__main__"  # what is typed there is in no file
 
 
@@ -40,16 +41,17 @@ def defined_at(function: Callable[..., Any]) -> str:
     return f"{home}:{function.__qualname__}"
 
 
-def load() -> CodeType | None:
-    """The body of the module that is just decorating something, if one is: another one each time it is loaded."""
+def load() -> Load | None:
+    """The body and the namespace of the module that is just decorating something: others each time it is loaded."""
     frame = _decorating()
-    return None if frame is None else frame.f_code
+    return None if frame is None else (frame.f_code, id(frame.f_globals))
 
 
 def main_module() -> str:
-    """The name of the main program of this process, if it was started by one: `python -m package.module`."""
+    """The name of the main program of this process, if `python -m package.module` has started it and it has tasks."""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
-    return "" if spec is None or spec.name in MAINS else str(spec.name)
+    name = "" if spec is None or spec.name in MAINS else str(spec.name)
+    return name if any(each.startswith(f"{name}:") for each in registry.tasks) else ""
 
 
 def _decorating() -> FrameType | None:
@@ -61,9 +63,10 @@ def _decorating() -> FrameType | None:
 
 
 def _is_passed_over(frame: FrameType) -> bool:
-    """Whether this is the body of a class, or ours: a helper for a framework decorates for its caller."""
-    is_class = not frame.f_code.co_flags & OPTIMIZED and frame.f_code.co_name != "<module>"
-    return is_class or str(frame.f_globals.get("__name__")).startswith(f"{__package__}.")
+    """Whether this belongs to what is around it: the body of a class, a comprehension, a helper for a framework."""
+    name = frame.f_code.co_name
+    is_class = not frame.f_code.co_flags & OPTIMIZED and name != "<module>"
+    return is_class or name in COMPREHENSIONS or str(frame.f_globals.get("__name__")).startswith(f"{__package__}.")
 
 
 def _home(module: str | None, namespace: Mapping[str, Any], file: str) -> str:
@@ -86,7 +89,10 @@ def _of_main(namespace: Mapping[str, Any], file: str) -> str:
         return str(spec.name)  # python -m package.module
     if path is None or path.startswith("<"):  # python -c and python -
         return PROMPT
-    path = Path(posixpath.normpath(Path(path).absolute()))  # the same wherever it was started from
+    path = Path(path).absolute()
+    if ".." in path.parts:  # the same wherever it was started from
+        plain = Path(posixpath.normpath(path))
+        path = plain if plain.exists() and plain.samefile(path) else path.parent.resolve() / path.name
     if spec is not None and path.name == "__main__.py":
         path = path.parent  # a directory or a zip file as the program
     return str(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from types import CodeType
 from typing import Any
@@ -13,6 +14,8 @@ from .job import Entry
 
 _loading: ContextVar[str] = ContextVar("loading", default="")  # threads that tasks have left load nothing
 
+Load = tuple[CodeType, int]  # what tells apart that a module is loaded again: its body, and its namespace by id
+
 
 class Registry:
     """The definitions of this process; state belongs to the engine."""
@@ -21,7 +24,7 @@ class Registry:
         self.tasks: dict[str, Callable[..., Any]] = {}
         self.entries: dict[str, Entry] = {}
         self.decorated: dict[str, Any] = {}  # the function behind each entry
-        self._claims: dict[str, tuple[Callable[..., Any], CodeType | None]] = {}
+        self._claims: dict[str, tuple[Callable[..., Any], Load | None]] = {}
         self.version = 0  # grows with each change of the entries
         self.dialect = "autocron"  # of crontabs that do not say
         # Calls back when a registration is to go out.
@@ -32,18 +35,23 @@ class Registry:
         """What a worker is just loading in this thread: a module, or the path of the main script."""
         return _loading.get()
 
-    @loading.setter
-    def loading(self, name: str) -> None:
-        _loading.set(name)
+    @contextmanager
+    def while_loading(self, name: str) -> Iterator[None]:
+        """What a module calls while it is imported was called in the application too, when it imported it."""
+        token = _loading.set(name)
+        try:
+            yield
+        finally:
+            _loading.reset(token)
 
-    def claim(self, address: str, function: Callable[..., Any], load: CodeType | None) -> None:
-        """TaskError if two functions want one address. `load`: the body of the module that decorates, if one does.
+    def claim(self, address: str, function: Callable[..., Any], load: Load | None) -> None:
+        """TaskError if two functions want one address. `load`: of the module that decorates, if one does.
 
         A module that is loaded again brings the same functions, in another load. Inside of functions anything goes:
         what is decorated there is made anew at each call.
         """
         holder, its_load = self._claims.get(address, (None, None))
-        if load is not None and its_load is load and not _is_same(holder, function):
+        if load is not None and its_load == load and not _is_same(holder, function):
             raise TaskError(
                 f"{address} is the address of two functions, and a worker could not tell them apart: "
                 "give one of them another name"
@@ -67,7 +75,7 @@ class Registry:
             if its_name == name and _file_of(its_module) == module:
                 self.forget(each.task)
         ordinal = 0
-        while (holder := self.decorated.get(f"{entry.task}#{ordinal}")) is not None and _is_same(holder, function):
+        while _is_of_one(self.decorated.get(f"{entry.task}#{ordinal}"), function):
             ordinal += 1
         if ordinal == 0:
             self.forget(entry.task)
@@ -88,21 +96,36 @@ def _file_of(module: str) -> str | None:
 
 
 def _is_same(old: Any, new: Any) -> bool:
-    """Whether this is one function: with a decorator more, or decorated anew in the same way.
+    """Whether this is one function: with a decorator more, or made anew in the same way.
 
     Methods of one object are equal, not identical.
     """
-    if any(layer == old for layer in layers_of(new)):  # methods of one object are equal, not identical
+    if any(layer == old for layer in layers_of(new)):
         return True
     if getattr(old, "__code__", None) is not getattr(new, "__code__", new):
         return False
-    return hasattr(old, "__wrapped__") and hasattr(new, "__wrapped__") and _is_same(old.__wrapped__, new.__wrapped__)
+    if getattr(old, "__self__", None) is not getattr(new, "__self__", None):
+        return False
+    cells = zip(old.__closure__ or (), new.__closure__ or (), strict=True)
+    return all(one == other or _is_same(one.cell_contents, other.cell_contents) for one, other in cells)
+
+
+def _is_of_one(old: Any, new: Any) -> bool:
+    """Whether they are the same even in what is below: a module that is loaded again makes a function anew."""
+    return old is not None and _innermost(old) == _innermost(new) and _is_same(old, new)
+
+
+def _innermost(function: Any) -> Any:
+    *_, inner = layers_of(function)
+    return inner
 
 
 def layers_of(function: Any) -> Iterator[Any]:
     """The function, and what is below its decorators, as far as they have told."""
-    while function is not None:
+    seen: set[int] = set()
+    while function is not None and id(function) not in seen:
         yield function
+        seen.add(id(function))
         function = getattr(function, "__wrapped__", None)
 
 

@@ -73,10 +73,18 @@ def completed(value: Any) -> Any:
         return asyncio.run(value)
     from asgiref.sync import async_to_sync  # noqa: PLC0415 - Django has it
 
+    begun: list[tuple[Any, Any]] = []
+
     async def complete() -> Any:
+        begun.append((asyncio.get_running_loop(), asyncio.current_task()))
         return await value
 
-    return async_to_sync(complete)()
+    try:
+        return async_to_sync(complete)()
+    except Interrupted:  # it comes in this thread, and the loop may run in another one
+        for loop, task in begun:
+            loop.call_soon_threadsafe(task.cancel)
+        raise
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -17,6 +17,7 @@ from .errors import AutocronError
 from .interface import Background, Body, Channel, Closed, Event, Interface, Message, Stop
 from .job import Job, Outcome, Status
 from .labels import WORKER_ANSWER, WORKER_RUN
+from .registry import registry
 from .run import Ended, Interrupted, attempt, message_of, run
 
 logger = logging.getLogger("autocron.worker")
@@ -165,7 +166,8 @@ class Worker:
         started = monotonic()
         try:
             function = self.code.resolve(job.task)
-            args, kwargs = payload.decode_call(job.payload, allow_pickle=self._pickle_allowed)
+            with registry.while_loading(job.task.rpartition(":")[0]):  # it may import modules
+                args, kwargs = payload.decode_call(job.payload, allow_pickle=self._pickle_allowed)
         except Interrupted:
             raise
         except BaseException as error:

@@ -199,4 +199,4 @@ class Pool:
 
 def _sight(spec: Mapping[str, Any]) -> tuple[object, ...]:
     """What of a spec makes a worker see other code."""
-    return tuple(spec.get(name) for name in ("executable", "flags", "path", "directory", "django"))
+    return tuple(spec.get(name) for name in ("executable", "flags", "path", "directory", "main", "django"))

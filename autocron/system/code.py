@@ -90,20 +90,19 @@ class ApplicationCode:
             self._mains.discard(program)
             sys.modules["__main__"] = previous
             del sys.modules[MAIN]
+            sys.modules.pop(program, None)
             raise
 
     @contextmanager
     def _loading(self, name: str) -> Iterator[None]:
-        """What a module calls while it is imported was called in the application too, when it imported it."""
-        registry.loading = name
         self._name_process(LOADING)
         slow = threading.Timer(SLOW_S, _complain, (name,))
         slow.daemon = True
         slow.start()
         try:
-            yield
+            with registry.while_loading(name):
+                yield
         finally:
-            registry.loading = ""
             self._name_process(WORKER)
             slow.cancel()
             slow.join()
@@ -127,6 +126,7 @@ def _execute(program: str, main: types.ModuleType) -> None:
         if spec is None:
             raise ModuleNotFoundError(f"no module named {program!r}", name=program)
         main.__file__, main.__package__ = spec.origin, spec.parent
+        sys.modules[program] = main  # who imports it under its name sees the same classes
         loader: Any = spec.loader
         exec(loader.get_code(program), main.__dict__)  # noqa: S102 - as `python -m` does
     elif pkgutil.get_importer(program) is not None:  # a directory or an archive, by what it holds

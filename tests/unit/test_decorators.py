@@ -318,6 +318,43 @@ class TestDelay:
             exec(code, {"__name__": "app.again"})
         assert len([each for each in registry.entries if each.startswith("app.again:Mail")]) in (0, 2)
 
+    def test_a_module_whose_code_is_executed_again_brings_the_same_tasks(self) -> None:
+        """contract 3: some hosts compile once and execute again, in a new namespace or in the same one."""
+        code = compile("import autocron\n@autocron.delay\n@autocron.cron\ndef rerun(): ...", "app.py", "exec")
+        names: dict[str, Any] = {"__name__": "app.rerun"}
+        for each in (names, names, dict(names)):
+            exec(code, each)
+        assert [each for each in registry.entries if "rerun" in each] == ["app.rerun:rerun#0"]
+
+    def test_what_a_decorator_was_given_makes_another_function(self) -> None:
+        """contract 3: refused at the decoration: `retries(3)` and `retries(5)` of one function are two."""
+        code = (
+            "import autocron, functools\n"
+            "def retries(n):\n"
+            "    def decorate(f):\n"
+            "        @functools.wraps(f)\n        def call(): return n, f()\n        return call\n"
+            "    return decorate\n"
+            "def send(): ...\nautocron.delay(retries(3)(send))\n"
+        )
+        exec(f"{code}autocron.delay(retries(3)(send))", {"__name__": "app.tasks"})
+        with pytest.raises(TaskError, match="is the address of two functions"):
+            exec(f"{code}autocron.delay(retries(5)(send))", {"__name__": "app.tasks"})
+
+    def test_comprehensions_belong_to_the_module_around_them(self) -> None:
+        """contract 3: a worker that imports the module runs them again."""
+        names: dict[str, Any] = {"__name__": "app.many", "nightly": nightly}
+        exec("import autocron\nfound = [autocron.delay(f) for f in (nightly,)]", names)
+        exec("found += list(autocron.delay(minutes=1)(f) for f in (nightly,))", names)
+        assert {each.address for each in names["found"]} == {f"app.many:{__name__}.nightly"}
+
+    def test_a_function_that_wraps_itself(self) -> None:
+        """contract 3: odd, and no reason to hang."""
+
+        def odd() -> None: ...
+
+        odd.__wrapped__ = odd  # type: ignore[attr-defined]
+        assert autocron.delay(odd).address.endswith("odd")
+
     def test_a_task_below_another_decorator_is_refused(self) -> None:
         """contract 3: a worker that calls it would register it again, for ever."""
         with pytest.raises(TaskError, match="@cron add: its call would only register another one"):

@@ -481,11 +481,11 @@ def test_calls_from_many_threads_are_all_registered(started: Small) -> None:
 
 
 def test_while_a_worker_loads_the_application_its_calls_are_ignored(
-    started: Small, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    started: Small, caplog: pytest.LogCaptureFixture
 ) -> None:
     """design 2: tasks called during that import are ignored with a warning."""
-    monkeypatch.setattr(registry, "loading", "/app.py")
-    result = note("again and again")
+    with registry.while_loading("/app.py"):
+        result = note("again and again")
     assert result.status == Status.UNAVAILABLE
     assert "is ignored" in caplog.text
     assert started.jobs() == []

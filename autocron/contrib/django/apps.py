@@ -40,9 +40,11 @@ def _at_commit(using: str) -> Callable[[Callable[[], None]], None]:
 
     def postpone(hand_over: Callable[[], None]) -> None:
         # Django's own on_commit opens a connection to find out, which an event loop refuses.
-        if connections[using].in_atomic_block:
-            connections[using].on_commit(hand_over)
-        else:
+        database = connections[using]
+        commits = database.settings_dict["AUTOCOMMIT"] if database.connection is None else database.autocommit
+        if commits and not database.in_atomic_block:
             hand_over()
+        else:
+            database.on_commit(hand_over)
 
     return postpone

@@ -127,7 +127,7 @@ class AutocronBackend(BaseTaskBackend):  # type: ignore[misc]  # as above
             stored, _ = engine.look_up(bytes.fromhex(result_id))
             if stored is not None and (result := self._from_stored(stored)) is not None:
                 return result
-        except (ValueError, PayloadError, ImportError) as error:  # no id; of another kind of job; its task is gone
+        except (ValueError, TypeError, PayloadError, ImportError) as error:  # no id; another kind of job; no task
             raise TaskResultDoesNotExist(result_id) from error
         except AutocronError:
             if engine.active:

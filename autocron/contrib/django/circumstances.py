@@ -24,12 +24,13 @@ class Process(Enum):
 def recognise(server_commands: Container[str]) -> Process:
     """Look at who is setting Django up: a management command, or the WSGI or ASGI module of a server."""
     arguments: list[str] = []
-    is_served = False
+    is_served = is_tested = False
     frame = sys._getframe()
     while frame is not None:
         module = str(frame.f_globals.get("__name__"))
         if module == "django.core.management" and frame.f_code.co_name == "execute":
             arguments = list(frame.f_locals["self"].argv)
+        is_tested |= module.startswith("_pytest.")
         is_served |= module.rpartition(".")[2] in ("wsgi", "asgi")  # the project's, or Django's that it has called
         frame = frame.f_back  # type: ignore[assignment]  # None at the bottom
     command = arguments[1] if len(arguments) > 1 else ""
@@ -37,6 +38,6 @@ def recognise(server_commands: Container[str]) -> Process:
         # An autoreloader sets Django up in both of its processes; the second one is marked.
         is_reloader = command in RELOADING and "--noreload" not in arguments and not reloader()
         return Process.RELOADER if is_reloader else Process.SERVER
-    if command == "test" or "pytest" in sys.modules:
+    if command == "test" or is_tested:
         return Process.TESTS
     return Process.SERVER if is_served else Process.OTHER
