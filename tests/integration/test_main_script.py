@@ -86,6 +86,13 @@ def start_script_elsewhere(world: World) -> Application:
     return world.application("../program.py", cwd=other)
 
 
+def start_script_beyond_a_link(world: World) -> Application:
+    (world.directory / "real" / "bin").mkdir(parents=True)
+    (world.directory / "real" / "program.py").write_text(PROGRAM)
+    (world.directory / "bin").symlink_to(world.directory / "real" / "bin")
+    return world.application("bin/../program.py", environment=with_path(world))
+
+
 def start_package(world: World) -> Application:
     package(world.directory)
     return world.application("-m", "package")
@@ -141,6 +148,7 @@ STARTS = [
     start_compiled,
     start_script,
     start_script_elsewhere,
+    start_script_beyond_a_link,
     start_package,
     start_module,
     start_profiled,
@@ -197,6 +205,23 @@ def test_cron_entries_of_the_main_program(world: World) -> None:
     assert world.hear("fired") == ["fired", str(world.worker().pid)]
     assert [each.entry for each in world.stored()] == [f"{world.directory / 'fires.py'}:every_minute#0"]
     assert application.end() == 0
+
+
+@pytest.mark.parametrize("first", ["program", "beside"])
+def test_a_module_that_is_the_program_here_and_imported_there(first: str, world: World) -> None:
+    """Contract 3: jobs of both processes find the class they mean, whichever of them came first."""
+    (world.directory / "both.py").write_text(
+        PROGRAM + "\n@autocron.delay\ndef is_user(user):\n    return isinstance(user, User)\n"
+    )
+    starts = {
+        "program": lambda: (world.application("-m", "both"), "is_user(User('ann'))"),
+        "beside": lambda: (world.application(), "both.is_user(both.User('ann'))"),
+    }
+    names = [first, *(name for name in starts if name != first)]
+    for application, call in [starts[name]() for name in names] * 2:
+        if call.startswith("both."):
+            application.do("import both")
+        assert application.do(f"until_ready({call})") is True
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from cells import CELLS, Cell
-from processes import Application, World, await_deaths, eventually
+from processes import Application, Raised, World, await_deaths, eventually
 from server import Server, Site, await_whole
 
 from autocron.payload import decode
@@ -171,6 +171,7 @@ class EarlyConfig(AppConfig):
         warm_up()
 """
 JOBS = """
+import asyncio
 import threading
 import autocron
 from asgiref.sync import sync_to_async
@@ -183,6 +184,16 @@ def add(a, b):
 @autocron.delay
 async def is_asked_in_the_thread_of_the_job():
     return await sync_to_async(threading.current_thread)() is threading.main_thread()
+
+@autocron.delay
+async def last():
+    with open("begun", "w"):
+        pass
+    try:
+        await asyncio.sleep(600)
+    finally:
+        with open("cleaned", "w"):
+            pass
 
 @autocron.delay
 async def fail():
@@ -237,6 +248,25 @@ def test_a_coroutine_asks_the_database_in_the_thread_of_its_job(django: Applicat
     """contrib.django: a coroutine asks the database in the thread of its job, whose connections are looked after."""
     assert django.do("finished(jobs.is_asked_in_the_thread_of_the_job()).result") is True
     assert django.do("finished(jobs.fail()).error_message") == "LookupError: within a coroutine"
+
+
+def test_a_manual_transaction_is_one_too(django: Application, world: World) -> None:
+    """contrib.django: on_commit cannot know when it ends, and Django says so; nothing goes out before."""
+    django.do("connection.ensure_connection()\ntransaction.set_autocommit(False)")
+    with pytest.raises(Raised, match="TransactionManagementError"):
+        django.do("jobs.add(1, 2)")
+    django.do("transaction.rollback()\ntransaction.set_autocommit(True)")
+    assert world.stored() == []
+
+
+def test_a_coroutine_cleans_up_at_the_end_of_the_grace_period(django: Application, world: World) -> None:
+    """contract 6: what a job does in `finally` is done when the application ends in the middle of it."""
+    django.do("jobs.last()")
+    eventually((world.directory / "begun").exists)
+    django.do("autocron.stop()")
+    assert (world.directory / "cleaned").exists()
+    (job,) = world.stored()
+    assert job.status == 1
 
 
 def test_what_is_called_while_django_is_set_up_is_called_once(django: Application, world: World) -> None:
