@@ -112,7 +112,9 @@ class Pool:
 
     def renew(self, spec: Mapping[str, Any]) -> None:
         """An application process has linked: its view of the code holds from now on."""
-        self.spec = spec
+        # Who is no program with tasks itself minds the program of another process as little as an import.
+        main = spec.get("main") or self.spec.get("main")
+        self.spec = spec = {**spec, "main": main} if main else spec
         for each in self.members.values():
             if _sight(each.spec) != _sight(spec):
                 self.end(each)

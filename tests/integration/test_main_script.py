@@ -210,9 +210,8 @@ def test_cron_entries_of_the_main_program(world: World) -> None:
 @pytest.mark.parametrize("first", ["program", "beside"])
 def test_a_module_that_is_the_program_here_and_imported_there(first: str, world: World) -> None:
     """Contract 3: jobs of both processes find the class they mean, whichever of them came first."""
-    (world.directory / "both.py").write_text(
-        PROGRAM + "\n@autocron.delay\ndef is_user(user):\n    return isinstance(user, User)\n"
-    )
+    is_user = "@autocron.delay\ndef is_user(user):\n    return isinstance(user, User)\n\n"
+    (world.directory / "both.py").write_text(PROGRAM.replace("class Box:", f"{is_user}class Box:"))
     starts = {
         "program": lambda: (world.application("-m", "both"), "is_user(User('ann'))"),
         "beside": lambda: (world.application(), "both.is_user(both.User('ann'))"),
