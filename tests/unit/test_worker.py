@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import random
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,6 +107,25 @@ def test_a_return_value_is_the_result(bench: Bench) -> None:
 def test_a_function_that_returns_nothing_stores_nothing(bench: Bench) -> None:
     """contract 4: the result is None."""
     assert bench.outcome(lambda: None)[1:4] == (Status.READY, b"", "")
+
+
+def test_what_arguments_import_is_loaded_as_the_application_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 3: calls at the top of a module were made when the application imported it; a worker ignores them."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "argued.py").write_text(
+        "import dataclasses\nfrom autocron.registry import registry\nloading = registry.loading\n"
+        "@dataclasses.dataclass\nclass Given:\n    number: int\n"
+    )
+    job = job_of("app:task", importlib.import_module("argued").Given(7))
+    monkeypatch.delitem(sys.modules, "argued")
+    bench = Bench(pickle_allowed=True)
+    bench.task(lambda given: given.number)
+    bench.give(job)
+    bench.worker.step()
+    ((_, row),) = bench.said()
+    assert decode(Outcome._make(row).result) == 7
+    assert sys.modules["argued"].loading == "app"
+    monkeypatch.delitem(sys.modules, "argued")
 
 
 def test_an_error_may_have_a_report(bench: Bench) -> None:

@@ -251,7 +251,7 @@ def test_a_coroutine_asks_the_database_in_the_thread_of_its_job(django: Applicat
 
 
 def test_a_manual_transaction_is_one_too(django: Application, world: World) -> None:
-    """contrib.django: on_commit cannot know when it ends, and Django says so; nothing goes out before."""
+    """contrib.django: with `on_commit`, a call in a transaction managed by hand is refused, as Django does it."""
     django.do("connection.ensure_connection()\ntransaction.set_autocommit(False)")
     with pytest.raises(Raised, match="TransactionManagementError"):
         django.do("jobs.add(1, 2)")

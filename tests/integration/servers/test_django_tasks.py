@@ -247,7 +247,7 @@ def test_what_cannot_be_a_task(django: Application) -> None:
 
 def test_unknown_results(django: Application) -> None:
     """Django: TaskResultDoesNotExist for ids that were never given, TaskResultMismatch for another task's."""
-    for id in ("123", "ab" * 16, "no hex"):
+    for id in ("123", "ab" * 16, "no hex", None, 5):
         with pytest.raises(Exception, match="TaskResultDoesNotExist"):
             django.do(f"default_task_backend.get_result({id!r})")
         with pytest.raises(Exception, match="TaskResultDoesNotExist"):
