@@ -106,8 +106,12 @@ def _is_same(old: Any, new: Any) -> bool:
         return False
     if getattr(old, "__self__", None) is not getattr(new, "__self__", None):
         return False
-    cells = zip(old.__closure__ or (), new.__closure__ or (), strict=True)
-    return all(one == other or _is_same(one.cell_contents, other.cell_contents) for one, other in cells)
+    for one, other in zip(old.__closure__ or (), new.__closure__ or (), strict=True):
+        ours, theirs = one.cell_contents, other.cell_contents
+        refers_to_itself = ours is old and theirs is new  # to count its calls, say
+        if not (refers_to_itself or one == other or _is_same(ours, theirs)):
+            return False
+    return True
 
 
 def _is_of_one(old: Any, new: Any) -> bool:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from processes import World, eventually
@@ -237,38 +238,40 @@ def test_a_directory_that_is_gone(world: World) -> None:
     assert application.do("until_ready(add(1, 2))") == 3
 
 
+def plugin_in(world: World) -> Path:
+    """A module in the directory `library`, whose task tells from which file it comes."""
+    path = world.directory / "library" / "plugin.py"
+    path.parent.mkdir()
+    path.write_text("import autocron\n@autocron.delay\ndef task(): return __file__\n")
+    return path
+
+
 def test_an_application_that_changes_its_path(world: World) -> None:
     """Contract 6: applications that change sys.path: workers import what the application imports."""
-    library = world.directory / "library"
-    library.mkdir()
-    (library / "plugin.py").write_text("import autocron\n@autocron.delay\ndef task(): return __file__\n")
+    plugin = plugin_in(world)
     application = world.application(start=False)
     application.do("import sys; sys.path.insert(0, 'library')")
     assert application.do("autocron.start(DATABASE)") is True
     application.do("import plugin")
-    assert application.do("until_ready(plugin.task())") == str(library / "plugin.py")
+    assert application.do("until_ready(plugin.task())") == str(plugin)
 
 
 def test_a_path_changed_after_start(world: World) -> None:
     """Contract 6: applications that change sys.path, also after `start`."""
-    library = world.directory / "library"
-    library.mkdir()
-    (library / "plugin.py").write_text("import autocron\n@autocron.delay\ndef task(): return __file__\n")
+    plugin = plugin_in(world)
     application = world.application()
     assert application.do("until_ready(add(1, 2))") == 3
     application.do("import sys; sys.path.insert(0, 'library'); import plugin")
-    assert application.do("until_ready(plugin.task())") == str(library / "plugin.py")
+    assert application.do("until_ready(plugin.task())") == str(plugin)
 
 
 def test_a_relative_path_and_a_directory_changed_before_start(world: World) -> None:
     """Contract 6: applications that change their directory and sys.path: a relative entry is where it was when used."""
-    library = world.directory / "library"
-    library.mkdir()
-    (library / "plugin.py").write_text("import autocron\n@autocron.delay\ndef task(): return __file__\n")
+    plugin = plugin_in(world)
     application = world.application(start=False)
     application.do("import os, sys; sys.path.insert(0, 'library'); import plugin; os.chdir('/')")
     assert application.do("autocron.start(DATABASE)") is True
-    assert application.do("until_ready(plugin.task())") == str(library / "plugin.py")
+    assert application.do("until_ready(plugin.task())") == str(plugin)
 
 
 def test_odd_entries_of_the_path_and_the_arguments(world: World) -> None:

@@ -20,6 +20,32 @@ from autocron.errors import TaskError
 from autocron.registry import registry
 from autocron.testing import fake_engine
 
+DECORATORS = """
+import autocron, functools
+
+class Mail:
+    def send(self): ...
+
+def loud(f):
+    @functools.wraps(f)
+    def call(): f()
+    return call
+
+def silent(f):
+    @functools.wraps(f)
+    def call(): f()
+    return call
+
+def counted(f):
+    @functools.wraps(f)
+    def call():
+        call.number += 1
+        f()
+    call.number = 0
+    return call
+
+"""
+
 
 @pytest.fixture(autouse=True)
 def clean_registry() -> Iterator[None]:
@@ -287,15 +313,8 @@ class TestDelay:
     )
     def test_two_functions_of_one_name_in_a_module_are_refused(self, second: str) -> None:
         """contract 3: refused at the decoration: a worker could not tell which one is meant."""
-        code = (
-            "import autocron, functools\n"
-            "class Mail:\n    def send(self): ...\n"
-            "def loud(f):\n    @functools.wraps(f)\n    def call(): f()\n    return call\n"
-            "def silent(f):\n    @functools.wraps(f)\n    def call(): f()\n    return call\n"
-            f"@autocron.delay\ndef send(): ...\n{second}"
-        )
         with pytest.raises(TaskError, match=r"app\.tasks:(Mail\.)?send is the address of two functions"):
-            exec(code, {"__name__": "app.tasks"})
+            exec(f"{DECORATORS}@autocron.delay\ndef send(): ...\n{second}", {"__name__": "app.tasks"})
 
     @pytest.mark.parametrize(
         "again",
@@ -303,19 +322,14 @@ class TestDelay:
             "autocron.cron('@daily')(send)",
             "autocron.delay(loud(send)); autocron.delay(minutes=1)(loud(send))",
             "autocron.delay(loud(send)); autocron.delay(loud(loud(send)))",
+            "autocron.delay(counted(send)); autocron.delay(minutes=1)(counted(send))",
             "m = Mail(); autocron.delay(m.send); autocron.cron('@daily')(m.send); autocron.cron('@hourly')(m.send)",
         ],
     )
     def test_one_function_may_be_decorated_again(self, again: str) -> None:
         """contract 2 and 3: with another delay, with a decorator more, and when a module is reloaded."""
-        code = (
-            "import autocron, functools\n"
-            "class Mail:\n    def send(self): ...\n"
-            "def loud(f):\n    @functools.wraps(f)\n    def call(): f()\n    return call\n"
-            f"def send(): ...\nautocron.delay(send)\n{again}"
-        )
         for _ in range(2):
-            exec(code, {"__name__": "app.again"})
+            exec(f"{DECORATORS}def send(): ...\nautocron.delay(send)\n{again}", {"__name__": "app.again"})
         assert len([each for each in registry.entries if each.startswith("app.again:Mail")]) in (0, 2)
 
     def test_a_module_whose_code_is_executed_again_brings_the_same_tasks(self) -> None:
