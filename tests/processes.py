@@ -48,7 +48,7 @@ class Process(NamedTuple):
 
     pid: int
     started: int
-    role: str  # "monitor", "worker" or "" (an application, or what a task has started)
+    role: str  # "monitor", "worker", "starting" or "" (an application, or what a task has started)
 
     def is_alive(self) -> bool:
         """Whether it runs or is stopped; a zombie is dead."""
@@ -265,8 +265,8 @@ class World:
 
     def _role(self, pid: int, parent: int) -> str:
         role = _role(pid)
-        # Between fork and exec a worker still has the arguments of its monitor.
-        return "worker" if role == _role(parent) == "monitor" else role
+        # Between vfork and exec a worker still has the arguments of its monitor, which sleeps until it has its own.
+        return "starting" if role == _role(parent) == "monitor" else role
 
     def _is_marked(self, pid: int) -> bool:
         try:
@@ -284,7 +284,7 @@ class World:
         return [each for each in self.family() if each.role == "monitor" and _comm(each.pid) == "autocron-mon"]
 
     def workers(self) -> list[Process]:
-        """The living workers."""
+        """The living workers, from the moment on in which they are programs of their own."""
         return [each for each in self.family() if each.role == "worker"]
 
     def monitor(self) -> Process:
