@@ -65,13 +65,13 @@ def run(
     logging.getLogger("autocron").setLevel(level.upper())
     _load(modules)
     engine = current()
-    started = engine.start(db, workers)
     try:
-        if not engine.active:
-            raise click.ClickException(
-                f"autocron is switched off in {db}, so nothing would run: autocron settings {db} --enabled"
-            )
         with _told() as wait:
+            started = engine.start(db, workers)
+            if not engine.active:
+                raise click.ClickException(
+                    f"autocron is switched off in {db}, so nothing would run: autocron settings {db} --enabled"
+                )
             emit(_document(interface, db, modules, started), as_json, _render)
             _notify("READY=1")
             wait()
@@ -119,8 +119,13 @@ def _told() -> Iterator[Any]:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def obey_the_next(number: int, frame: object) -> None:
+        for each in TOLD:
+            signal.signal(each, signal.SIG_DFL)
+
     for each in TOLD:
-        signal.signal(each, lambda number, frame: None)
+        signal.signal(each, obey_the_next)
 
     def wait() -> None:
         while os.read(reader, 1)[0] not in TOLD:

@@ -41,6 +41,7 @@ class Case:
     overview: dict[str, Any] = field(default_factory=dict)  # empty if it cannot be asked
     has_monitor: bool = False
     is_blind: bool = False  # this user may not look at what tells whether a monitor runs
+    holder: int = 0  # process id of the monitor; 0 if none is to be seen
     trouble: StoreError | None = None  # why there can be no answers
     is_stopped: bool = False  # the monitor is, by a signal
 

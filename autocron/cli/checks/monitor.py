@@ -28,12 +28,11 @@ def lock(case: Case) -> Iterator[Finding]:
     if holder is None:
         yield Finding("lock", OK, "free: no monitor runs")
         return
+    case.holder = holder
     process = tree.process(holder)
     if process is not None and process.state in "Tt":
         case.is_stopped = True
         yield Finding("lock", PROBLEM, f"the monitor, pid {holder}, is stopped: nothing runs", f"kill -CONT {holder}")
-    elif process is not None and process.state == "D":
-        yield Finding("lock", PROBLEM, f"the monitor, pid {holder}, waits for the disk", "look for a disk in trouble")
     else:
         yield Finding("lock", OK, f"held by the monitor, pid {holder or 'in another container'}")
 
@@ -72,7 +71,7 @@ def link(case: Case) -> Iterator[Finding]:
         case.trouble = error
     except AutocronError as error:
         if case.has_monitor:
-            yield Finding("link", PROBLEM, str(error), "see `lock`; if nothing else helps: end the application")
+            yield Finding("link", PROBLEM, str(error), _remedy_for_silence(case.holder))
         return
     if case.has_monitor and not case.is_usable:
         return  # what it says is a finding about the file
@@ -87,6 +86,13 @@ def link(case: Case) -> Iterator[Finding]:
         )
     else:
         yield Finding("link", NOTE, "no monitor runs, so nothing is run", "start an application, or `autocron run`")
+
+
+def _remedy_for_silence(holder: int) -> str:
+    # Every monitor waits for its disk, or for a worker to begin, now and then: that is no finding by itself.
+    if (process := tree.process(holder)) is not None and process.state == "D":
+        return "it waits for its disk: look for one in trouble"
+    return "see `lock`; if nothing else helps: end the application"
 
 
 def same_versions(case: Case) -> Iterator[Finding]:

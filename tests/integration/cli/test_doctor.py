@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -149,6 +150,29 @@ def test_something_else_listens(database: Path, monkeypatch: pytest.MonkeyPatch)
         code, found = examine(database)
     assert (code, found["link"]["state"]) == (1, "problem")
     assert "does not answer" in found["link"]["found"]
+
+
+def test_a_monitor_that_waits_for_its_disk(
+    database: Path, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """command line: it does so with each job it stores; only if it does not answer is that a problem."""
+    look = tree.process
+    monkeypatch.setattr(tree, "process", lambda pid: (found := look(pid)) and found._replace(state="D"))
+    start()
+    info_when(database, is_idle)
+    assert examine(database)[1]["lock"]["state"] == "ok"
+    monkeypatch.setattr("autocron.cli.database.ANSWER_S", 0.05)
+    other = tmp_path / "other.db"
+    open_store(str(other)).close()
+    directory = Path(f"{other}-autocron")
+    directory.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as silent, (directory / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        silent.bind(str(directory / "link"))
+        silent.listen()
+        code, found = examine(other)
+    assert (code, found["link"]["state"]) == (1, "problem")
+    assert "waits for its disk" in found["link"]["remedy"]
 
 
 @pytest.mark.parametrize(

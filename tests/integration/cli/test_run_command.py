@@ -55,6 +55,21 @@ from autocron.cli import main
 main()
 """
 
+# It is told to end in the moment in which its monitor is there.
+EARLY = """
+import os
+import signal
+import jobs
+from autocron.engine import engine
+
+def start(*arguments, start=engine.start):
+    started = start(*arguments)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return started
+
+engine.start = start
+"""
+
 
 class Run:
     """A process of `autocron run`, in a directory with the module of tasks."""
@@ -180,6 +195,14 @@ def test_a_script(tmp_path: Path) -> None:
     assert started.document["cron_entries"] == [f"{tmp_path / 'jobs.py'}:tidy#0"]
     assert started.document["tasks"][0] == f"{tmp_path}/jobs.py:hold"
     assert started.end() == 0
+
+
+def test_sigterm_while_it_starts(tmp_path: Path) -> None:
+    """command line: a job may run from the first moment on, so its end is graceful from then on as well."""
+    (tmp_path / "early.py").write_text(EARLY)
+    started = Run(tmp_path, module="early")
+    assert started.wait() == 0
+    eventually(lambda: is_gone(started.document["monitor_pid"]))
 
 
 def test_who_has_closed_stdout_reads_nothing(tmp_path: Path) -> None:
