@@ -150,7 +150,7 @@ class Crontab:
         >>> Crontab.parse("30 9 0,2 * *") == Crontab.parse("30 9 * * mon,wed", dialect="unix")
         True
         """
-        _check_dialect(dialect)
+        check_dialect(dialect)
         if not isinstance(text, str):
             raise CrontabError(f'crontab {text!r} is not a string of five fields such as "30 9 * * *"')
         if text.strip().startswith("@"):
@@ -214,7 +214,7 @@ class Crontab:
         >>> Crontab.parse("@weekly").to_string("unix")
         '0 0 * * 0'
         """
-        _check_dialect(dialect)
+        check_dialect(dialect)
         minutes = _spelled(self.minutes, _MINUTES, self.minutes_wildcard)
         hours = _spelled(self.hours, _HOURS, self.hours_wildcard)
         months, days = _spelled(self.months, _MONTHS), _spelled(self.days, _DAYS)
@@ -253,7 +253,8 @@ class Crontab:
         return on_days if self.days_restricted else on_week if self.days_of_week_restricted else ""
 
 
-def _check_dialect(dialect: str) -> None:
+def check_dialect(dialect: str) -> None:
+    """CrontabError for what is none."""
     if dialect not in ("autocron", "unix"):
         raise CrontabError(f'dialect {dialect!r} is not known, only "autocron" and "unix"')
 

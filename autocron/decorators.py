@@ -180,14 +180,16 @@ def cron(
     ... def report() -> None: ...
     """
     if crontab is not None and not isinstance(crontab, str):
-        return cron()(crontab)
+        lists = minutes, hours, days, months, days_of_week
+        return cron(None, *lists, dow=dow, dialect=dialect, tz=tz, catch_up=catch_up, overlap=overlap)(crontab)
     if overlap not in OVERLAPS:
         raise ValueError(f"overlap={overlap!r}: only {', '.join(OVERLAPS)} is allowed")
     catch_up_s = catch_up.total_seconds() if isinstance(catch_up, timedelta) else catch_up
     if isinstance(catch_up_s, bool) or not isinstance(catch_up_s, int | float) or not catch_up_s >= 0:
         raise ValueError(f"catch_up={catch_up!r}: a number of seconds from 0 on, or a timedelta, is needed")
     # Exactly these types can be told to the monitor, and an enum of the application or a number of numpy is neither.
-    catch_up_s, overlap = float(catch_up_s), OVERLAPS[OVERLAPS.index(overlap)]
+    catch_up_s = float("inf") if catch_up_s > LATEST else float(catch_up_s)
+    overlap = OVERLAPS[OVERLAPS.index(overlap)]
     schedule = (
         None
         if registry.loading
@@ -199,7 +201,7 @@ def cron(
             months,
             days_of_week,
             dow=dow,
-            dialect=dialect or registry.dialect,
+            dialect=registry.dialect if dialect is None else dialect,
             tz=tz,
         )
     )

@@ -37,7 +37,7 @@ ANSWER_S: Final = 30.0
 STORED_S: Final = 5.0  # a monitor that has not stored a job by then is passed over, for a caller who waits for that
 TRIES: Final = 6
 LINGER_S: Final = 0.001  # a stream of registrations is looked at so often, instead of waking the thread for each
-SETTLE_S: Final = 0.1  # a forked child may become a daemon: what is opened while it closes all is a stranger's soon
+SETTLE_S: Final = 1.0  # a forked child may become a daemon: what is opened while it closes all is a stranger's soon
 CROWDED_S: Final = 0.05  # as long as the window is full; the monitor's next word comes sooner
 
 

@@ -27,7 +27,7 @@ from math import floor
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
-from .crontab import Crontab
+from .crontab import Crontab, check_dialect
 
 _DAY_S = 86400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -70,6 +70,7 @@ class Schedule:
         *,
         dow: Iterable[int] | int | None = None,
     ) -> None:
+        check_dialect(dialect)
         if crontab is None:
             if dow is not None and days_of_week is not None:
                 raise ValueError("dow and days_of_week are two spellings of one argument: give only one")
@@ -77,7 +78,7 @@ class Schedule:
             crontab = Crontab.from_fields(minutes, hours, days, months, week)
         elif not isinstance(crontab, Crontab):
             crontab = Crontab.parse(crontab, dialect)
-        zone = _zone_called(tz) if isinstance(tz, str) else tz
+        zone = zone_called(tz) if isinstance(tz, str) else tz
         if not isinstance(zone, tzinfo | None):
             raise ValueError(f'tz={tz!r}: an IANA name such as "Europe/Berlin", a tzinfo, or None is needed')
         for name, value in (
@@ -98,6 +99,7 @@ class Schedule:
         """
         if not isinstance(moment, datetime):
             raise TypeError(f"moment={moment!r}: a datetime is needed")
+        moment = _plain(moment)
         is_aware = moment.utcoffset() is not None
         try:
             if not is_aware and self.tz is None:
@@ -132,6 +134,8 @@ class Schedule:
         name = _name_of(self.tz)
         if name is None:
             raise ValueError(f'tz={self.tz!r} has no name that can be stored; give one such as "Europe/Berlin"')
+        if name:
+            zone_called(name)  # as the monitor will
         return name
 
     def _fire_after(self, second: int, offsets: _Offsets) -> int:
@@ -281,18 +285,27 @@ class _LocalOffsets(_Offsets):
 
     def piece_at(self, second: int) -> _Piece:
         piece = super().piece_at(second)
-        if piece.offset != self._offset_at(second):
-            self._windows.clear()  # what is known is of another zone
+        if any(piece.offset != self._offset_at(each) for each in (second, piece.end - 1)):
+            self.forget()  # what is known is of another zone
             piece = super().piece_at(second)
         return piece
 
+    def forget(self) -> None:
+        """The zone has changed; one that looks alike at a moment cannot be told from the one before."""
+        self._windows.clear()
+
+
+local_offsets = _LocalOffsets(None)
+
 
 @lru_cache(maxsize=64)
-def _known_offsets(tz: tzinfo | None) -> _Offsets:
-    return _LocalOffsets(tz) if tz is None else _Offsets(tz)
+def _known_offsets(tz: tzinfo) -> _Offsets:
+    return _Offsets(tz)
 
 
 def _offsets_of(tz: tzinfo | None) -> _Offsets:
+    if tz is None:
+        return local_offsets
     try:
         return _known_offsets(tz)
     except TypeError:  # a tzinfo that has no hash
@@ -301,6 +314,15 @@ def _offsets_of(tz: tzinfo | None) -> _Offsets:
 
 def _moment(second: int, tz: tzinfo | None) -> datetime:
     return (_EPOCH + timedelta(seconds=second)).astimezone(tz)
+
+
+def _plain(moment: datetime) -> datetime:
+    """A datetime of a library (pendulum, pandas) as one of Python, whose differences are plain too."""
+    if type(moment) is datetime:
+        return moment
+    day = moment.year, moment.month, moment.day
+    time = moment.hour, moment.minute, moment.second, moment.microsecond
+    return datetime(*day, *time, moment.tzinfo, fold=moment.fold)  # noqa: DTZ001 - or naive, as it was
 
 
 def _wall_of(moment: datetime) -> int:
@@ -318,7 +340,7 @@ def _label(tz: tzinfo | None) -> object:
     return _name_of(tz) or tz
 
 
-def _zone_called(name: str) -> ZoneInfo:
+def zone_called(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):

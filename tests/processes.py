@@ -414,6 +414,8 @@ def _role(pid: int) -> str:
         arguments = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
     except OSError:
         return ""
+    if not any(arguments):
+        return "starting"  # just now it becomes another program
     if b"-c" in arguments[:-2]:
         position = arguments.index(b"-c")
         if b"autocron.system.child" in arguments[position + 1]:

@@ -261,7 +261,9 @@ class Monitor:
             self._settle(now)
         self.applications.answer(channel, request, question, argument)
         if question == messages.PURGE:
-            self.scheduler.ended(argument[0])  # a firing may be queued behind one that has waited
+            self.scheduler.purged(argument[0])  # a firing may be queued behind one that has waited
+        elif question == messages.RETRY:
+            self.scheduler.retried()
         if question in messages.WAKING:
             self.dispatcher.expect(self.interface.clock.time())
         self._apply(self.applications.settings)

@@ -390,5 +390,5 @@ class Dispatcher:
         self._retry_at = self.interface.clock.monotonic() + (BUSY_S if isinstance(error, StoreBusy) else RETRY_S)
 
 
-def _load(member: Member) -> float:
-    return member.load_s
+def _load(member: Member) -> tuple[float, int]:
+    return member.load_s, len(member.inflight)  # where nothing takes any time, as in a test, the idle go first

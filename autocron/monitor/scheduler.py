@@ -45,6 +45,7 @@ class Scheduler:
         self._last_job: dict[str, bytes] = {each.key: each.last_job for each in self._known.values()}
         self._going = set(self._last_job.values())  # those whose end was not seen here; the store knows
         self._queued: dict[bytes, str] = {}  # firings that wait for the end of this job
+        self._waiting: set[str] = set()  # entries of these firings: they are not missed, however late it gets
         self._seen = 0.0  # the latest wall time so far
 
     def announce(self, channel: Channel, rows: Iterable[Any], now: float, speaks_for: Channel | None = None) -> None:
@@ -68,20 +69,27 @@ class Scheduler:
         chosen = {entry.key: entry for entries in announced for entry in entries}
         for key in [key for key in self._entries if key not in chosen]:
             del self._entries[key]
-            self._schedules.pop(key, None)
-            self._next.pop(key, None)
+            self._end(key)
         for key, entry in chosen.items():
             if self._entries.get(key) != entry:
-                self._begin(entry, now)
+                self._begin(entry, now, now + SET_BACK_S)
         self._plan()
 
-    def _begin(self, entry: Entry, now: float) -> None:
+    def _end(self, key: str) -> None:
+        """What was to be fired of this entry, is not."""
+        self._schedules.pop(key, None)
+        self._next.pop(key, None)
+        self._queued = {job: each for job, each in self._queued.items() if each != key}
+        self._waiting.discard(key)
+
+    def _begin(self, entry: Entry, now: float, latest: float) -> None:
+        """Have an entry fire; a last fire time after `latest` is of a clock that was wrong."""
         spec = f"{entry.crontab} {entry.tz}".rstrip()
         state = self._known.get(entry.key)
-        if state is None or state.spec != spec or state.last_fire > now + SET_BACK_S:
+        if state is None or state.spec != spec or state.last_fire > latest:
             state = EntryState(entry.key, spec, now, state.last_job if state else b"")  # new or edited: from now on
         self._entries[entry.key] = entry
-        self._next.pop(entry.key, None)
+        self._end(entry.key)
         try:
             schedule = Schedule(entry.crontab, tz=entry.tz or None)
             following = schedule.next_fire(max(state.last_fire, now - entry.catch_up_s - ON_TIME_S))
@@ -124,6 +132,14 @@ class Scheduler:
                 self._queued.pop(id, None)
             self._plan()
 
+    def purged(self, ids: Sequence[bytes]) -> None:
+        """These jobs were to be removed; one that has just begun goes on."""
+        self.ended([id for id in ids if id in self._going and not self.store.unfinished(id)])
+
+    def retried(self) -> None:
+        """Jobs that have ended may go again."""
+        self._going.update(self._last_job.values())
+
     def fire(self, now: float) -> list[Job]:
         """The jobs of all fire times up to now, claimed for being dispatched."""
         if self._seen - now > SET_BACK_S:
@@ -156,6 +172,7 @@ class Scheduler:
             if state is not None:
                 self._known[firing.key] = state._replace(last_fire=firing.at)
         self._next.update(following)
+        self._waiting.difference_update(following)
         for job in jobs:
             self._going.discard(self._last_job.get(job.entry, b""))
             self._last_job[job.entry] = job.id
@@ -168,7 +185,7 @@ class Scheduler:
         logger.warning("the clock was set back by %.0f s; entries hold from now on", self._seen - now)
         self._seen = now
         for entry in list(self._entries.values()):
-            self._begin(entry, now)
+            self._begin(entry, now, now)
         self._plan()
 
     def _latest(self, key: str, at: float, now: float) -> tuple[float, float]:
@@ -188,13 +205,14 @@ class Scheduler:
     def _job(self, entry: Entry, at: float, now: float) -> Job | None:
         """The job of a fire time; None if it is passed over or has to wait."""
         late_s = now - at
-        if late_s > max(entry.catch_up_s, ON_TIME_S) or (late_s > ON_TIME_S and not entry.catch_up_s):
+        if late_s > max(entry.catch_up_s, ON_TIME_S) and entry.key not in self._waiting:
             logger.info("%s: the fire time %.0f s ago was missed and is too old to be made up", entry.key, late_s)
             return None
         last = self._last_job.get(entry.key, b"")
         if entry.overlap != "allow" and last in self._going and self.store.unfinished(last):
             if entry.overlap == "queue":
                 self._queued[last] = entry.key
+                self._waiting.add(entry.key)
             else:
                 logger.warning("%s: skipped, because its previous firing still goes", entry.key)
             return None

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from ..job import Entry
 from ..registry import registry
-from ..schedule import Schedule
+from ..schedule import Schedule, zone_called
 from .jobs import AnyTask, address_of_task, name_of
 
 
@@ -42,7 +42,7 @@ def upcoming(n: int, task: AnyTask | None, after: float, tz: str | tzinfo | None
     """The next `n` fire times later than `after` (UTC epoch seconds), shown in this zone or each in its own."""
     if not isinstance(n, int) or n < 0:
         raise ValueError(f"n={n!r}: how many fire times, from 0 on")
-    zone = ZoneInfo(tz) if isinstance(tz, str) else tz
+    zone = zone_called(tz) if isinstance(tz, str) else tz
     merged = heapq.merge(*(_firings(entry, after) for entry in entries_of(task)))
     return Firings(
         Firing(_shown(at, zone or _zone_of(entry)), entry.task, entry.crontab) for at, entry in islice(merged, n)

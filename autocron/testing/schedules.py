@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import pairwise
+from math import ceil
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from ..job import Entry
-from ..schedule import Schedule
+from ..schedule import Schedule, zone_called
 from .changes import Change, changes_between, explain
 from .durations import Duration, Moment, in_words, seconds_of
 from .firings import entries_of
@@ -54,7 +54,7 @@ def assert_schedule(
     if times is not None and not isinstance(times, int):
         raise TypeError(f"times={times!r}: a whole number is needed")
     name, schedules = _schedules(task_or_expr, tz, dialect)
-    zone = (ZoneInfo(tz) if isinstance(tz, str) else tz) or schedules[0].tz
+    zone = (zone_called(tz) if isinstance(tz, str) else tz) or schedules[0].tz
     low, high = _range(year, start, end, zone)
     seen = _Seen(name, schedules, zone, low, high)
     verdicts = [_CHECKS[clause](seen, value) for clause, value in clauses.items()]
@@ -89,7 +89,8 @@ class _Seen:
         self.zone = zone
         seconds = sorted({at for each in schedules for at in _fire_times(each, low, high)})
         self.moments = [datetime.fromtimestamp(each, UTC).astimezone(zone) for each in seconds]
-        self.changes: list[Change] = changes_between(zone, low, high)
+        changes = [(each, change) for each in schedules for change in changes_between(each.tz, low, high)]
+        self.changes: list[tuple[Schedule, Change]] = sorted(changes, key=lambda pair: pair[1].at)
 
     def about(self) -> str:
         """The crontab and the zone."""
@@ -98,12 +99,12 @@ class _Seen:
 
     def notes(self) -> list[str]:
         """What the changes of the clocks did to these fire times."""
-        return [note for change in self.changes for each in self.schedules for note in explain(change, each, self.zone)]
+        return [note for schedule, change in self.changes for note in explain(change, schedule, schedule.tz)]
 
     def shifted(self, moment: datetime, wall: time) -> str:
         """Why it did not fire at this wall but at that moment; "" if the clocks are not to blame."""
-        for change in self.changes:
-            if change.is_gap and moment.timestamp() == change.at and change.skips(wall):
+        for schedule, change in self.changes:
+            if schedule.tz == self.zone and change.is_gap and moment.timestamp() == change.at and change.skips(wall):
                 day = change.day_of(wall)
                 return (
                     f"{day:%a %Y-%m-%d} {wall:%H:%M} does not exist in {zone_name(self.zone)} "
@@ -216,7 +217,7 @@ def _second(moment: Moment, zone: tzinfo | None, name: str) -> float:
 
 def _fire_times(schedule: Schedule, low: float, high: float) -> list[float]:
     found = []
-    at = schedule.next_fire(low - 1)
+    at = schedule.next_fire(ceil(low) - 1)
     while at < high:
         found.append(at)
         at = schedule.next_fire(at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from ..schedule import Schedule
+from ..schedule import Schedule, local_offsets
 
 Before = tuple[str | None] | None  # what TZ was; None: it was not touched
 
@@ -31,3 +31,4 @@ def _set(tz: str | None) -> None:
     if tz is not None:
         os.environ["TZ"] = tz
     time.tzset()
+    local_offsets.forget()

@@ -8,6 +8,7 @@ import pickle
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from io import BytesIO
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,9 @@ from autocron.engine import current
 from autocron.errors import TaskError
 from autocron.registry import registry
 from autocron.testing import fake_engine
+
+# RFC 8536: no transitions, one type, called UTC.
+UTC_FILE = b"TZif" + bytes(16) + bytes([0, 0, 0, 0] * 4 + [0, 0, 0, 1, 0, 0, 0, 4]) + bytes(6) + b"UTC\0"
 
 DECORATORS = """
 import autocron, functools
@@ -579,12 +583,28 @@ class TestCron:
             ({"catch_up": -1}, "catch_up=-1"),
             ({"catch_up": float("nan")}, "catch_up=nan"),
             ({"catch_up": True}, "catch_up=True"),
+            ({"dialect": ""}, "dialect ''"),
+            ({"minutes": [5], "dialect": "quartz"}, "dialect 'quartz'"),
         ],
     )
     def test_invalid_values_are_value_errors_at_decoration(self, arguments: dict[str, object], words: str) -> None:
         """contract 2: every invalid value → ValueError at decoration."""
         with pytest.raises(ValueError, match=words):
             autocron.cron(**arguments)  # type: ignore[call-overload]
+
+    def test_a_zone_that_no_other_process_knows_is_refused_at_decoration(self) -> None:
+        """contract 2: every invalid value → ValueError at decoration: the monitor knows a zone by its name."""
+        mine = ZoneInfo.from_file(BytesIO(UTC_FILE), key="My/Zone")
+        with pytest.raises(ValueError, match="tz='My/Zone' is not a known time zone"):
+            autocron.cron("@daily", tz=mine)(nightly)
+
+    def test_nothing_that_is_given_beside_the_function_is_ignored(self) -> None:
+        """contract 2: `cron` may be called with the function as well."""
+        with pytest.raises(ValueError, match="overlap='never'"):
+            autocron.cron(nightly, overlap="never")  # type: ignore[call-overload]
+        autocron.cron(nightly, minutes=[5], catch_up=10**400)  # type: ignore[call-overload]
+        (entry,) = [each for key, each in registry.entries.items() if registry.decorated[key] is nightly]
+        assert (entry.crontab, entry.catch_up_s) == ("5 * * * *", float("inf"))
 
     def test_what_is_told_to_the_monitor_is_plain(self) -> None:
         """contract 2: an enum of the application that equals "skip", a float of its own class, are as good."""

@@ -353,6 +353,15 @@ def test_the_local_zone_is_the_default(live_in: Callable[[str], None], text: str
             assert instants(local, f"{start} 12:00+00:00", 120) == instants(named, f"{start} 12:00+00:00", 120)
 
 
+def test_a_local_zone_that_looks_alike_is_another_one(live_in: Callable[[str], None]) -> None:
+    """Design 6: default local: in winter London shows what UTC shows, and changes its clocks in spring."""
+    spring = datetime(2027, 3, 28, tzinfo=UTC).timestamp()
+    live_in("UTC")
+    assert Schedule("30 1 * * *").next_fire(spring) == spring + 5400
+    live_in("Europe/London")
+    assert Schedule("30 1 * * *").next_fire(spring) == spring + 3600
+
+
 def test_the_local_zone_may_change(live_in: Callable[[str], None]) -> None:
     """Design 6: default local: what the environment says now, not what it said before."""
     schedule, found = Schedule("0 12 * * *"), []
@@ -434,3 +443,21 @@ def test_what_is_stored_fires_alike() -> None:
     """Design 6: an entry is stored as crontab string and name of the zone."""
     schedule = Schedule("0 9 */31,1-7 * mon", dialect="unix", tz="Europe/Berlin")
     assert Schedule(schedule.crontab_string(), tz=schedule.tz_name()) == schedule
+
+
+class Pendulum(datetime):
+    """A datetime of a library, whose differences are its own."""
+
+    def __sub__(self, other: object) -> object:  # type: ignore[override]
+        raise AttributeError("_to_microseconds")
+
+
+def test_moments_may_be_datetimes_of_a_library() -> None:
+    """Contract 5: a datetime is needed, and whose it is makes no difference."""
+    berlin = ZoneInfo("Europe/Berlin")
+    schedule = Schedule("30 2 * * *", tz="Europe/Berlin")
+    for fold in (0, 1):
+        for zone in (None, berlin):
+            moment = datetime(2027, 10, 31, 2, 10, 0, 7, zone, fold=fold)
+            theirs = Pendulum(2027, 10, 31, 2, 10, 0, 7, zone, fold=fold)
+            assert schedule.upcoming(theirs, 2) == schedule.upcoming(moment, 2)

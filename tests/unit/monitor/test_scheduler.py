@@ -250,6 +250,69 @@ def test_a_queued_firing_goes_on_when_its_predecessor_is_purged(small: Small, mo
     assert times() == [2]
 
 
+def test_a_queued_firing_is_not_a_missed_one(small: Small, caplog: pytest.LogCaptureFixture) -> None:
+    """design 6: `catch_up` is for what was missed while nothing ran, not for what waits for its predecessor."""
+    caplog.set_level(logging.INFO)
+    announce(small, entry(overlap="queue", catch_up_s=0.0), entry("* * * * *", ordinal=1, overlap="skip"))
+    small.clock.reach(MIDNIGHT + HOUR)
+    small.hear()
+    for minute in (0, 1, 50):
+        small.clock.reach(MIDNIGHT + 2 * HOUR + minute * 60)
+        small.hear()
+    small.settle()
+    assert [each.due for each in fired(small) if each.entry.endswith("#0")] == [MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR]
+    assert "too old" not in caplog.text
+    small.clock.reach(MIDNIGHT + 3 * HOUR + 61)  # and this one is
+    small.settle()
+    assert "too old" in caplog.text
+
+
+def test_an_entry_that_is_edited_while_a_firing_waits_does_not_wait(small: Small) -> None:
+    """design 6: an edited entry starts from now; the newest process decides about overlaps, too."""
+    announce(small, entry(overlap="queue"))
+    small.clock.reach(MIDNIGHT + HOUR)
+    small.hear()
+    small.clock.reach(MIDNIGHT + 2 * HOUR)
+    small.hear()
+    announce(small, entry("30 * * * *", overlap="allow"))
+    small.clock.reach(MIDNIGHT + 2.5 * HOUR)
+    small.hear()
+    assert [each.due for each in fired(small)] == [MIDNIGHT + HOUR, MIDNIGHT + 2.5 * HOUR]
+
+
+def test_purging_what_has_just_begun_lets_no_other_begin(small: Small, caplog: pytest.LogCaptureFixture) -> None:
+    """design 6: only a firing that was removed has ended; one that has begun before that goes on."""
+    announce(small, entry())
+    small.clock.reach(MIDNIGHT + HOUR)
+    small.hear()
+    (first,) = fired(small)
+    assert small.ask(messages.PURGE, ([first.id], [Status.WAITING])) == 0
+    small.clock.reach(MIDNIGHT + 2 * HOUR)
+    small.hear()
+    assert "skipped, because its previous firing still goes" in caplog.text
+
+
+def test_a_firing_that_is_run_again_by_hand_goes_as_the_first_time(
+    small: Small, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """design 6: what overlaps with a firing that was retried is skipped as well."""
+
+    def failing() -> None:
+        raise LookupError
+
+    announce(small, entry())
+    with monkeypatch.context() as patched:
+        patched.setitem(registry.tasks, address_of(nightly), failing)
+        small.pass_time(HOUR)
+    (first,) = fired(small)
+    assert first.status == Status.ERROR
+    assert small.ask(messages.RETRY, [first.id]) == 1
+    small.hear()
+    small.clock.reach(MIDNIGHT + 2 * HOUR)
+    small.hear()
+    assert "skipped, because its previous firing still goes" in caplog.text
+
+
 def test_a_skipped_hour_of_summer_time_is_made_up_right_after_the_gap(small: Small) -> None:
     """design 6: a skipped fixed time runs once right after the gap, a doubled one runs once."""
     announce(small, entry("30 2 * * *", tz="Europe/Berlin"))
@@ -290,6 +353,17 @@ def test_a_clock_that_jumps_over_years_stops_nobody(small: Small) -> None:
     early.settle()
     assert [each.due for each in fired(early)] == [MIDNIGHT]
     assert len(asked) < 2000
+
+
+def test_entries_hold_from_now_on_when_the_clock_was_wrong(small: Small) -> None:
+    """design 6: all of them, also one whose last fire time is to come within the next three hours."""
+    announce(small, entry("0 */2 * * *"))
+    small.clock.reach(MIDNIGHT + 13.5 * HOUR)
+    small.settle()
+    assert [each.due for each in fired(small)] == [MIDNIGHT + 12 * HOUR]
+    small.set_clock(-4 * HOUR)
+    small.pass_time(HOUR)
+    assert [each.due for each in fired(small)] == [MIDNIGHT + 10 * HOUR, MIDNIGHT + 12 * HOUR]
 
 
 def test_a_clock_that_is_set_back_by_some_hours_repeats_nothing(small: Small) -> None:

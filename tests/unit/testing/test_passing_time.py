@@ -433,3 +433,15 @@ def test_a_move_that_cannot_be_made_says_why(fake_engine: FakeEngine, move: Call
     with pytest.raises(ValueError, match=re.escape(said)):
         move()
     assert autocron.now() == before
+
+
+def test_who_is_idle_is_given_a_job_before_who_is_busy() -> None:
+    """contract 7: with workers=2 a job of five hours holds nobody up, though jobs have taken no time before."""
+    with in_force(start=START, workers=2):
+
+        @autocron.cron("0 * * * *", tz="UTC", overlap="allow")
+        def job() -> None: ...
+
+        fast_forward("1h")
+        simulate_duration(job, "5h")
+        assert [f"{each.started:%H:%M}" for each in fast_forward("2h")] == ["02:00", "03:00"]

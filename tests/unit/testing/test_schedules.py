@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 import autocron
+from autocron.schedule import Schedule
 from autocron.testing import assert_schedule, fake_engine
+from autocron.testing.firings import upcoming
 
 
 @pytest.fixture
@@ -93,6 +95,29 @@ def test_the_change_of_the_clocks_is_explained(tz: str, at: str, told: str, also
         f'  at="{at}": 364 at {at}, 1 not: {told}',
         *([also] if also else []),
     ] or lines[1:] == [f'  at="{at}": 364 at {at}, 1 not: {told}', "  times: ok", *([also] if also else [])]
+
+
+def test_an_entry_with_a_zone_of_its_own_minds_the_clocks_of_no_other() -> None:
+    """contract 7: tz= is the zone in which it is seen; what the clocks did is told of the zone in which it fires."""
+    with pytest.raises(AssertionError) as caught:
+        assert_schedule(Schedule("30 2 * * *", tz="UTC"), year=2027, at="02:30", tz="Europe/Berlin")
+    assert "does not exist" not in str(caught.value)
+    assert "comes twice" not in str(caught.value)
+    with pytest.raises(AssertionError, match="02:30 does not exist in Europe/Berlin"):
+        assert_schedule(Schedule("30 2 * * *", tz="Europe/Berlin"), year=2027, times=1, tz="UTC")
+
+
+def test_the_range_may_begin_within_a_second() -> None:
+    """contract 7: what fires before the start is not in the range."""
+    assert len(assert_schedule("0 3 * * *", start="2027-01-01T03:00:00.5", end="2027-01-03", times=1, tz="UTC")) == 1
+
+
+def test_an_unknown_zone_is_named() -> None:
+    """contract 7: as everywhere, with those that are similar."""
+    with pytest.raises(ValueError, match="similar are Europe/Berlin"):
+        assert_schedule(Schedule("@daily", tz="UTC"), year=2027, times=365, tz="Europe/Berln")
+    with pytest.raises(ValueError, match="similar are Europe/Berlin"):
+        upcoming(1, None, 0.0, "Europe/Berln")
 
 
 def test_a_zone_without_summer_time_has_nothing_to_explain() -> None:
