@@ -307,8 +307,8 @@ class Engine:
             guest.link = self._relink_as_guest()
             if guest.link is None:
                 store = self._world_that_creates().open_store(self._joined)
-                self._take_settings(store.settings())
-                self._pickle_allowed = self._settings.allows_pickle(store.pickle_allowed)
+                settings = Settings.from_stored(store.settings())
+                self._take_settings(settings.as_dict(), settings.allows_pickle(store.pickle_allowed))
                 store.close()
             self._address, self._registrar = self._joined, guest
         return guest
@@ -326,15 +326,11 @@ class Engine:
 
     @cached_property
     def _linker(self) -> Linker:
-        return Linker(
-            self._world(), identity=lambda: self._mark, on_settings=self._take_settings, on_pickle=self._take_pickle
-        )
+        return Linker(self._world(), identity=lambda: self._mark, on_settings=self._take_settings)
 
-    def _take_pickle(self, allowed: bool) -> None:
-        self._pickle_allowed = allowed
-
-    def _take_settings(self, values: dict[str, Any]) -> None:
+    def _take_settings(self, values: dict[str, Any], pickle_allowed: bool) -> None:
         self._settings = Settings.from_stored(values)
+        self._pickle_allowed = pickle_allowed
 
     def _while_forking(self) -> AbstractContextManager[object]:
         """A copy of what a thread just writes would be nobody's, and lock the child out of the database for ever."""

@@ -28,7 +28,7 @@ class Guest(Registrar):
         address: str,
         *,
         relink: Callable[[], Channel | None],
-        on_settings: Callable[[dict[str, Any]], None],
+        on_settings: Callable[[dict[str, Any], bool], None],
     ) -> None:
         self._find = relink
         self._looking = interface.spawner.mutex()

@@ -28,13 +28,11 @@ class Linker:
         interface: Interface,
         *,
         identity: Callable[[], int],
-        on_settings: Callable[[dict[str, Any]], None],
-        on_pickle: Callable[[bool], None],
+        on_settings: Callable[[dict[str, Any], bool], None],
     ) -> None:
         self.interface = interface
         self._identity = identity  # of who has one link at a time
-        self._on_settings = on_settings
-        self._on_pickle = on_pickle  # told whether payloads may be pickled
+        self._on_settings = on_settings  # told them, and whether payloads may be pickled
         self._directory = ""  # where this process was when it started
         self._path: list[str] = []  # of modules, as the monitor was told
 
@@ -109,12 +107,10 @@ class Linker:
                 if isinstance(event, Closed):  # it may have died right behind its welcome, and says so only once
                     until, is_welcomed = now, False
                 elif isinstance(event, Message) and event.body[0] == messages.WELCOME:
-                    _, settings, pickle_allowed = event.body
-                    self._on_pickle(pickle_allowed)
-                    self._on_settings(settings)
+                    self._on_settings(*event.body[1:])
                     is_welcomed = True
                 elif isinstance(event, Message) and event.body[0] == messages.CHANGED:
-                    self._on_settings(event.body[1])
+                    self._on_settings(*event.body[1:])
                 elif isinstance(event, Message) and event.body[0] == messages.REFUSED:
                     refusal = StoreError(*event.body[1:])  # it ends now, and is to be seen ending
         if not is_welcomed:

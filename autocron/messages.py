@@ -36,7 +36,7 @@ WAKING: Final = frozenset({RETRY, HASTEN, FIRE})  # jobs are due after the answe
 # monitor → application
 WELCOME: Final = "welcome"  # (settings, whether pickles are allowed)
 REFUSED: Final = "refused"  # (path, reason): the database cannot be used
-CHANGED: Final = "changed"  # (settings,)
+CHANGED: Final = "changed"  # (settings, whether payloads may be pickled)
 
 # monitor → peer
 REGISTERED: Final = "registered"  # (group,): these jobs are safe

@@ -54,7 +54,7 @@ class Registrar:
         background: Background | None = None,
         announcement: Callable[[], tuple[int, list[Entry]]] | None = None,
         introduction: Callable[[], Body | None] | None = None,
-        on_settings: Callable[[dict[str, Any]], None] | None = None,
+        on_settings: Callable[[dict[str, Any], bool], None] | None = None,
     ) -> None:
         self.interface = interface
         self.address = address
@@ -340,7 +340,7 @@ class Registrar:
         elif kind == messages.FAILED:
             self._questions.answer(body[1], StoreError(body[2], body[3]))
         elif kind == messages.CHANGED and self._on_settings is not None:
-            self._on_settings(body[1])
+            self._on_settings(*body[1:])
 
     def _note(self, trouble: StoreError) -> None:
         if self.trouble is None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar, cast
 
 from . import messages, payload
-from .errors import PayloadError
+from .errors import AutocronError, PayloadError
 from .job import Status, Stored
 
 T = TypeVar("T")
@@ -52,7 +52,8 @@ class Result(Generic[T]):
         self.status = int(status)
         self.ttl = ttl  # UTC; when the stored result is removed; None while it is not known
         self.function_name = function_name or getattr(func, "__name__", "")
-        self.function_module = function_module or getattr(func, "__module__", "")
+        module = function_module or getattr(func, "__module__", "")
+        self.function_module = "__main__" if module == "__mp_main__" else module
         self.function_arguments = (self.args, self.kwargs) if function_arguments is None else function_arguments
         self.rowid = rowid
 
@@ -71,23 +72,26 @@ class Result(Generic[T]):
 
         Asks the monitor and waits for its answer: not for an event loop. AutocronError if nobody answers.
         """
-        if self.status in (Status.READY, Status.ERROR):
-            return True
-        if self.uuid:
+        had_failed = self.status == Status.ERROR
+        if self.uuid and self.status != Status.READY:
             from .engine import current  # noqa: PLC0415 - the engine makes results
 
-            stored, pickle_allowed = current().look_up(bytes.fromhex(self.uuid), messages.STATE)
-            if stored is None:
+            try:
+                stored, pickle_allowed = current().look_up(bytes.fromhex(self.uuid), messages.STATE)
+            except AutocronError:
+                if not had_failed:
+                    raise
+                return True
+            if stored is not None:
+                self._take(stored, pickle_allowed)  # who had failed may have been run again by hand
+            elif not had_failed:
                 self.status = Status.UNAVAILABLE.value
-            else:
-                self._take(stored, pickle_allowed)
         return self.status in (Status.READY, Status.ERROR)
 
     def _take(self, stored: Stored, pickle_allowed: bool) -> None:
         self.status = int(stored.status)
         self.error_message = stored.error
-        if stored.expires:
-            self.ttl = datetime.fromtimestamp(stored.expires, UTC)
+        self.ttl = datetime.fromtimestamp(stored.expires, UTC) if stored.expires else None
         if stored.result:
             try:
                 self.function_result = payload.decode(stored.result, allow_pickle=pickle_allowed)

@@ -10,6 +10,7 @@ from types import CoroutineType, TracebackType
 from typing import Any, Final, NamedTuple
 
 LONGEST_MESSAGE: Final = 100_000
+MAIN: Final = "__mp_main__."  # the main program, as a worker has loaded it
 
 LEADING: Final = ("autocron.", "asyncio.", "concurrent.", "asgiref.", "django.tasks.")  # modules that lead to a task
 
@@ -32,12 +33,8 @@ class Ended(NamedTuple):
 
     def traceback(self) -> str:
         """The lines of the traceback, without the frames that led to the task; empty if there are no others."""
-        if self.exception is None or _is_ours(self.exception):
-            return ""
-        frames = self.exception.__traceback__
-        while frames is not None and _module_of(frames).startswith(LEADING):
-            frames = frames.tb_next
-        return "".join(traceback.format_exception(type(self.exception), self.exception, frames)).rstrip()
+        error = self.exception
+        return "" if error is None else _whatever_happens(lambda: _traceback_of(error), lambda: "")
 
 
 def run(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Ended:
@@ -106,9 +103,32 @@ def _module_of(frames: TracebackType) -> str:
     return str(frames.tb_frame.f_globals.get("__name__", ""))
 
 
+def _traceback_of(error: BaseException) -> str:
+    if _is_ours(error):
+        return ""
+    frames = error.__traceback__
+    while frames is not None and _module_of(frames).startswith(LEADING):
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames)).rstrip()
+
+
 def message_of(error: BaseException) -> str:
     """Never empty, so that an error message tells that there was an error."""
-    return shortened("".join(traceback.format_exception_only(error)).strip())
+    name = type.__getattribute__(type(error), "__qualname__")
+    told = _whatever_happens(lambda: "".join(traceback.format_exception_only(error)), lambda: f"{name}: {error}")
+    return shortened(told.strip().removeprefix(MAIN) or name)
+
+
+def _whatever_happens(*ways: Callable[[], str]) -> str:
+    """The text that the first of these ways gives: whoever writes exceptions may let anything raise anything."""
+    for way in ways:
+        try:
+            return way()
+        except Interrupted:
+            raise
+        except BaseException:  # noqa: S112 - there is nobody to be told: it is what should tell
+            continue
+    return ""
 
 
 def shortened(text: str) -> str:

@@ -31,7 +31,7 @@ class Code(Protocol):
     """Where the functions of tasks come from."""
 
     def resolve(self, address: str) -> Function:
-        """The task at this address; LookupError if there is none, or whatever importing its module raises."""
+        """The task at this address; AutocronError if there is none, or whatever importing its module raises."""
 
     def is_stale(self) -> bool:
         """Whether files of the code in use have changed since this worker began."""
@@ -183,7 +183,9 @@ class Worker:
         if ended.value is not None:
             try:
                 result = payload.encode(ended.value, allow_pickle=self._pickle_allowed, name="return value")
-            except Exception as error:
+            except Interrupted:
+                raise
+            except BaseException as error:  # of whatever the value does when it is looked at
                 ended = Ended(None, message_of(error), error)
         if ended.error:
             return self._failed(job, ended, duration, result)
@@ -198,7 +200,7 @@ class Worker:
 
 
 def _unloadable(job: Job, error: BaseException) -> str:
-    if isinstance(error, AutocronError | LookupError):
+    if isinstance(error, AutocronError):
         return str(error.args[0] if error.args else error)
     # A script that wants to be the server here too finds its port in use, and exits.
     is_program = job.task.startswith("/") and isinstance(error, SystemExit | OSError)

@@ -10,6 +10,7 @@ It looks at databases that other processes use: it starts no monitor, creates no
 
 from __future__ import annotations
 
+import io
 import sys
 
 
@@ -22,4 +23,7 @@ def main() -> None:
             raise
         sys.stderr.write(f'autocron: {error.name} is missing; for the command line: pip install "autocron[cli]"\n')
         sys.exit(2)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None: `>&-` has closed it
+            stream.reconfigure(errors="backslashreplace")  # not all encodings know what stands in a database
     root()

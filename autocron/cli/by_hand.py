@@ -171,13 +171,20 @@ def _render_pause(document: Mapping[str, Any]) -> Iterable[Any]:
 
 def _state(database: Database) -> dict[str, Any]:
     """What decides when a job that is due is run."""
-    paused = database.change({})["paused"]
-    return {"database": database.address, "monitor": database.find_monitor(), "paused": paused}
+    settings = database.change({})
+    return {
+        "database": database.address,
+        "monitor": database.find_monitor(),
+        "enabled": settings["enabled"],
+        "paused": settings["paused"],
+    }
 
 
 def _hindrances(document: Mapping[str, Any]) -> Iterator[str]:
     if not document["monitor"]:
         yield "no monitor runs: nothing is run until an application starts"
+    if not document["enabled"]:
+        yield "switched off: nothing is run until `autocron settings --enabled`"
     if document["paused"]:
         yield "paused: nothing is run until `autocron resume`"
 

@@ -36,6 +36,7 @@ def crons(interface: Interface, /, db: str, as_json: bool) -> None:
         document = {
             "database": database.address,
             "monitor": database.find_monitor(),
+            "enabled": overview["settings"]["enabled"],
             "paused": overview["settings"]["paused"],
             "cron_entries": [
                 {
@@ -107,6 +108,8 @@ def _render(document: Mapping[str, Any]) -> Iterable[Any]:
         yield "no cron entries: none of the applications that have started had one"
         return
     yield entry_table(entries)
+    if not document["enabled"]:
+        yield "switched off: nothing fires until `autocron settings --enabled`"
     if document["paused"]:
         yield "paused: nothing fires until `autocron resume`"
     failed = [each for each in entries if each["last_job"] and each["last_job"]["error"]]

@@ -124,7 +124,10 @@ class Database:
                         return event.body
                 elif isinstance(event, Closed):
                     return None
-        raise AutocronError(f"the monitor of {self.address} does not answer; is it stopped? See `autocron doctor`")
+        raise AutocronError(
+            f"the monitor of {self.address} does not answer; is it stopped? See `autocron doctor`."
+            " What it was asked to do it may still do when it goes on"
+        )
 
     def _open(self) -> Applications:
         if self._applications is None:

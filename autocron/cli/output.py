@@ -12,7 +12,7 @@ import click
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-WIDE: Final = 10_000  # where no terminal sets a width, no line is broken
+WIDE: Final = 1_000_000_000  # where no terminal sets a width, no line is broken
 
 LONGEST_NAME: Final = 40  # of a row
 GAP: Final = 2  # between columns
@@ -54,6 +54,8 @@ def table(rows: Iterable[Sequence[object]], *columns: str) -> RenderableType:
     cells = [[printable(each) for each in row] for row in rows]
     if not columns:
         made.add_column(style="bold", no_wrap=True)
+        for _ in range(1, max(map(len, cells), default=0)):
+            made.add_column(overflow="fold")
     for number, name in enumerate(columns):
         width = max(map(len, name.split() or [""]))
         if number == 0:

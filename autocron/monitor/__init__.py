@@ -317,7 +317,7 @@ class Monitor:
 
     def _apply(self, settings: Settings) -> None:
         self.dispatcher.settings = settings
-        self.pool.pickle_allowed = self.applications.pickle_allowed()
+        self.pool.allow_pickle(self.applications.pickle_allowed())
         if self._drained_at is None:
             self.dispatcher.pause(not settings.enabled or settings.paused)
             self.pool.target = settings.workers if settings.enabled and self.applications.are_there() else 0

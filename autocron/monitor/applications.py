@@ -74,7 +74,7 @@ class Applications:
         self.store.save_settings(changes)
         self.settings = changed
         for each in self.linked.values():
-            each.channel.send((messages.CHANGED, changed.as_dict()))
+            each.channel.send((messages.CHANGED, changed.as_dict(), self.pickle_allowed()))
 
     def former(self, channel: Channel) -> list[Channel]:
         """Links whose end nobody told: the peer has lost them, yet a sleeping thread of it keeps them open."""

@@ -121,6 +121,13 @@ class Pool:
             elif not each.ending:
                 each.channel.send((messages.REFRESH,))
 
+    def allow_pickle(self, allowed: bool) -> None:
+        """Whether payloads may be pickled from now on; who works by another answer does so no more."""
+        if allowed != self.pickle_allowed:
+            self.pickle_allowed = allowed
+            for each in self.members.values():
+                self.end(each)
+
     def end(self, member: Member) -> None:
         """Let a worker finish what it runs, then exit."""
         if not member.ending:
@@ -149,6 +156,7 @@ class Pool:
         if self._interrupt_at is not None and now >= self._interrupt_at:
             self._interrupt_at = None
             for each in self.members.values():
+                each.killed = True  # if its task has a handler of its own for the signal, that may end it
                 each.channel.send((messages.INTERRUPT,))
         if self._kill_at is not None and now >= self._kill_at:
             self._kill_at = None

@@ -29,8 +29,8 @@ class Pruner:
     def settled(self, now: float, ttl_s: float) -> None:
         """A result has just been stored."""
         self.pause_s = max(AT_MOST_EVERY_S, ttl_s * SHARE)
-        if self.next_at is None:
-            self.next_at = now + ttl_s + self.pause_s
+        at = now + ttl_s + self.pause_s
+        self.next_at = at if self.next_at is None else min(self.next_at, at)  # results may live less long by now
 
     def prune(self, now: float) -> None:
         """Remove what is over, if it is time."""

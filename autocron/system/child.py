@@ -99,9 +99,17 @@ def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> No
             os._exit(1)  # the monitor is gone, and with it whoever waits for us
         return True
 
+    note = spawner.begin
+
+    def begin(job: bytes | None) -> None:
+        interrupter.listen()
+        note(job)
+
     def in_child() -> None:
         worker.gone = worker.forked = True
         spawner.begin = lambda job: None  # type: ignore[method-assign]
+
+    spawner.begin = begin  # type: ignore[method-assign]
 
     spawner.on_fork(in_child)
     for event in already:
@@ -145,10 +153,15 @@ class _Interrupter:
         self._interrupting = False
         self.is_running: Callable[[], bool] = lambda: False
         self._masks: dict[int, set[int]] = {}  # by the thread that forks
-        signal.signal(signal.SIGTERM, self._handle)
+        self.listen()
         os.register_at_fork(
             before=self._hold_back, after_in_parent=self._let_through, after_in_child=self._leave_to_child
         )
+
+    def listen(self) -> None:
+        """Have the signal, of which a task before may have disposed otherwise; asyncio's loops do when they close."""
+        if signal.getsignal(signal.SIGTERM) != self._handle:
+            signal.signal(signal.SIGTERM, self._handle)
 
     def interrupt(self) -> None:
         self._interrupting = True

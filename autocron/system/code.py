@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from ..errors import AutocronError
 from ..registry import registry
 from ..worker import GUARD
 from .frameworks import as_request, set_up_django
@@ -73,7 +74,7 @@ class ApplicationCode:
         function = registry.tasks.get(address) or _under_another_name(loaded, address.rpartition(":")[2])
         if function is None:
             file = getattr(loaded, "__file__", None) or module
-            raise LookupError(f"there is no task {address}: no function of this name is decorated in {file}")
+            raise AutocronError(f"there is no task {address}: no function of this name is decorated in {file}")
         return function
 
     def load_main(self, program: str) -> None:

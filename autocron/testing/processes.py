@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import messages
+from ..errors import AutocronError
 from ..interface import Body, Stop, wall_at
 from ..job import Job, Outcome
 from ..monitor import Monitor
@@ -218,7 +219,7 @@ class InProcessCode:
     def resolve(self, address: str) -> Callable[..., Any]:
         found = registry.tasks.get(address)
         if found is None:
-            raise LookupError(f"there is no task {address}: no function of this name is decorated in this process")
+            raise AutocronError(f"there is no task {address}: no function of this name is decorated in this process")
         wrapped = self._process.world.wrap(self._process, address, found)
         return wrapped if self._process.strand is None else self._process.strand.lend(wrapped)
 

@@ -1,5 +1,6 @@
 """Tasks of the tests' application. They tell what they do in a diary, and wait at gates that the test opens."""
 
+import asyncio
 import fcntl
 import logging
 import logging.config
@@ -63,6 +64,22 @@ def endless(name):
     note("begun", name, os.getpid())
     while True:
         time.sleep(3600)
+
+
+@autocron.delay
+def orderly(name):
+    """A job that never ends, and sees to its own end."""
+    note("begun", name, os.getpid())
+    try:
+        time.sleep(3600)
+    finally:
+        note("tidied", name)
+
+
+@autocron.delay
+async def with_handler():
+    """A job whose event loop handles SIGTERM, and leaves the default behind when it closes."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print)
 
 
 @autocron.delay

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from autocron.errors import AutocronError
 from autocron.registry import registry
 from autocron.system.code import ApplicationCode
 
@@ -85,7 +86,7 @@ def test_a_renamed_task_is_found_under_its_old_name(name: str, code: Application
 @pytest.mark.parametrize("name", ["plain", "os", "missing", "alias.missing"])
 def test_only_tasks_are_found(name: str, code: ApplicationCode) -> None:
     """Design 5: a worker calls only what is decorated."""
-    with pytest.raises(LookupError, match=f"there is no task deployed:{name}"):
+    with pytest.raises(AutocronError, match=f"there is no task deployed:{name}"):
         code.resolve(f"deployed:{name}")
 
 
@@ -106,7 +107,7 @@ def test_a_script_that_never_returns_is_told(
     end = threading.Thread(target=lambda: told.wait(60) and (tmp_path / "requests").write_text(""))
     end.start()
     try:
-        with pytest.raises(LookupError):
+        with pytest.raises(AutocronError, match="there is no task"):
             code.resolve(f"{script}:task")
     finally:
         logger.removeHandler(handler)

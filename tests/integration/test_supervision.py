@@ -94,6 +94,20 @@ def test_an_interrupted_job_is_run_again(world: World) -> None:
     assert (job.status, job.deaths) == (3, 1)
 
 
+def test_a_handler_that_a_task_leaves_behind_takes_no_interruption_from_the_next(world: World) -> None:
+    """Contract 6: at the end of its grace a job is interrupted, which is no death of its worker."""
+    world.configure(grace_s=1.0)
+    application = world.application()
+    application.do("until_ready(with_handler())")
+    application.do("held = orderly('job')")
+    world.hear("begun job")
+    application.end()
+    world.hear("tidied job")
+    world.await_empty()
+    (job,) = [each for each in world.stored() if each.task.endswith("orderly")]
+    assert (job.status, job.deaths) == (1, 0)
+
+
 def test_a_dead_monitor_is_replaced(world: World) -> None:
     """Design 2: if the monitor dies, its workers die with it, and a linked application process starts the next."""
     application = world.application(workers=2)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import click
 import pytest
 from click.testing import CliRunner, Result
 
 import autocron
-from autocron.cli.output import printable
+from autocron.cli import output
+from autocron.cli.output import emit, printable, table
 from autocron.cli.root import COMMANDS, root
 from autocron.errors import AutocronError, CrontabError
 from autocron.settings import Settings
+from autocron.stores import open_store
 
 
 def run(*args: str) -> Result:
@@ -80,3 +87,26 @@ def test_what_is_printed_cannot_steer_the_terminal() -> None:
     """Names come from a file that somebody else may have written."""
     assert printable("\x1b[2Jé\n") == r"\x1b[2Jé\n"
     assert [printable(each) for each in (True, False, None, 1800.0, 3)] == ["yes", "no", "-", "1800", "3"]
+
+
+def test_a_value_that_is_wider_than_the_terminal_is_not_cut(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """command line: all about a job is shown; line breaks are for terminals only."""
+    path = "/" + "long/" * 30 + "app.db"
+    for is_terminal in (True, False):
+        monkeypatch.setattr(output, "is_terminal", lambda answer=is_terminal: answer)
+        monkeypatch.setenv("COLUMNS", "60")
+        emit({}, False, lambda document: [table([("database", path), ("text", "x" * 20_000)])])
+        shown = capsys.readouterr().out
+        assert "".join(each[10:] for each in shown.splitlines()) == path + "x" * 20_000
+        assert len(shown.splitlines()) == 2 or is_terminal
+
+
+def test_what_an_encoding_does_not_know_is_escaped(tmp_path: Path) -> None:
+    """command line: a database may hold any text, and a terminal may know few."""
+    database = tmp_path / "\u2026.db"
+    open_store(str(database)).close()
+    command = [sys.executable, "-m", "autocron", "info", str(database)]
+    done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, capture_output=True, check=False)
+    assert (done.returncode, rb"\u2026.db" in done.stdout, done.stderr) == (0, True, b"")

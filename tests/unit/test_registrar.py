@@ -35,11 +35,15 @@ class Alone:
         self.small = Small()
         self.ends: list[MemoryChannel] = []
         self.is_there = True
-        self.settings: list[dict[str, Any]] = []
+        self.settings: list[tuple[dict[str, Any], bool]] = []
         link = self.connect()
         assert link is not None
         self.registrar = Registrar(
-            self.small.world.interface(), "app.db", link=link, relink=self.connect, on_settings=self.settings.append
+            self.small.world.interface(),
+            "app.db",
+            link=link,
+            relink=self.connect,
+            on_settings=lambda *told: self.settings.append(told),
         )
 
     def connect(self) -> MemoryChannel | None:
@@ -677,8 +681,8 @@ def test_a_question_that_fails_raises_what_the_store_said(alone: Alone) -> None:
 
 def test_changed_settings_are_passed_on(alone: Alone) -> None:
     """contract 1: a running monitor takes new values at once, and so does everybody who is linked."""
-    alone.answer(messages.CHANGED, {"blocking": True})
-    assert alone.settings == [{"blocking": True}]
+    alone.answer(messages.CHANGED, {"blocking": True}, True)
+    assert alone.settings == [({"blocking": True}, True)]
 
 
 def test_entries_are_announced_when_they_change_and_again_to_the_next_monitor() -> None:

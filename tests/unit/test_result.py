@@ -11,7 +11,7 @@ import pytest
 from small import Small
 
 import autocron
-from autocron import payload
+from autocron import messages, payload
 from autocron.job import Status, Stored
 from autocron.result import Result
 
@@ -19,6 +19,16 @@ from autocron.result import Result
 @autocron.delay
 def divide(a: int, b: int) -> float:
     return a / b
+
+
+troubles: list[str] = []
+
+
+@autocron.delay
+def flaky() -> str:
+    if troubles:
+        raise LookupError(troubles.pop())
+    return "fine"
 
 
 @pytest.fixture
@@ -192,3 +202,27 @@ def test_arguments_that_cannot_be_read_here_hide_no_result() -> None:
 def test_it_can_be_read(result: Result[Any], shown: str) -> None:
     """style 10: what it is, and what came of it."""
     assert repr(result) == shown
+
+
+def test_a_job_that_is_run_again_by_hand_has_another_end(small: Small) -> None:
+    """contract 4: it keeps its id, so whoever holds a Result of it sees the new outcome."""
+    troubles.append("not yet")
+    result = flaky()
+    small.settle()
+    assert (result.is_ready(), result.error_message) == (True, "LookupError: not yet")
+    assert small.ask(messages.RETRY, [bytes.fromhex(result.uuid)]) == 1
+    small.hear()
+    assert (result.is_ready(), result.has_error, result.ttl) == (False, False, None)
+    small.settle()
+    assert (result.is_ready(), result.result) == (True, "fine")
+
+
+def test_an_error_that_is_known_stays_known(small: Small) -> None:
+    """contract 4: what has ended has ended, whatever becomes of the store and of who could be asked."""
+    result = divide(1, 0)
+    small.settle()
+    assert result.is_ready()
+    assert small.ask(messages.PURGE, ([bytes.fromhex(result.uuid)], [Status.ERROR])) == 1
+    assert (result.is_ready(), result.status) == (True, Status.ERROR)
+    small.engine.stop()
+    assert (result.is_ready(), result.error_message) == (True, "ZeroDivisionError: division by zero")

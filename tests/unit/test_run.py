@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Any
 
 import pytest
 
@@ -80,6 +82,16 @@ def test_a_message_is_never_empty() -> None:
     assert message_of(SystemExit(0)) == "SystemExit: 0"
 
 
+def test_an_error_of_the_main_program_has_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """contract 3: tasks of `__main__`: a worker, which loads that under another name, says what the caller says."""
+    told = []
+    for main in ("__main__", "__mp_main__"):
+        monkeypatch.setattr(Api, "__module__", main)
+        monkeypatch.setattr(Api, "__getattr__", None)
+        told.append(message_of(Api()))
+    assert told == ["Api: api", "Api: api"]
+
+
 def test_wrong_arguments_are_an_error_of_the_call() -> None:
     """contract 3: whatever ends the function: a deploy has changed its signature."""
     assert run(lambda: 1, (1,), {}).error.startswith("TypeError: ")
@@ -89,3 +101,57 @@ def test_what_runs_a_task_for_another_library_says_itself_how_it_ended() -> None
     """contract 4: an error may come with more than its message."""
     said = Ended({"worker": 7}, "LookupError: gone", LookupError("gone"))
     assert run(lambda: said, (), {}) is said
+
+
+class Hostile(type):
+    """What lets nobody ask for a name."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        raise SystemExit(name)
+
+
+class Api(Exception):
+    """An error of a library that looks up what it is asked for in what it was given."""
+
+    def __getattr__(self, name: str) -> Any:
+        return {"code": 1}[name]
+
+    def __str__(self) -> str:
+        return "api"
+
+
+def unnamed() -> BaseException:
+    """Not at the top, where pytest looks at everything."""
+
+    class Unnamed(Exception, metaclass=Hostile):
+        pass
+
+    return Unnamed("x")
+
+
+class Dumb(Exception):
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (Api, "Api: api"),
+        (unnamed, "Unnamed: x"),
+        (Dumb, "Dumb"),
+        (lambda: SyntaxError("bad", ("f.py", 1, "two", b"x")), "SyntaxError: "),
+    ],
+    ids=["api", "unnamed", "dumb", "syntax"],
+)
+def test_an_error_that_cannot_be_told_as_others_are_is_told_all_the_same(
+    made: Callable[[], BaseException], told: str
+) -> None:
+    """contract 3: any exception ends in the Result."""
+
+    def task() -> None:
+        raise made()
+
+    ended = run(task, (), {})
+    assert told in ended.error
+    assert isinstance(ended.traceback(), str)

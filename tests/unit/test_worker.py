@@ -15,7 +15,7 @@ from small import job_of
 
 import autocron
 from autocron import messages, run
-from autocron.errors import PayloadError
+from autocron.errors import AutocronError, PayloadError
 from autocron.interface import Body, Closed, Message, Stop
 from autocron.job import Job, Outcome, Status
 from autocron.payload import decode
@@ -35,7 +35,7 @@ class Code:
 
     def resolve(self, address: str) -> Callable[..., Any]:
         if address not in self.tasks:
-            raise LookupError(f"there is no task {address}")
+            raise AutocronError(f"there is no task {address}")
         return self.tasks[address]
 
     def is_stale(self) -> bool:
@@ -488,3 +488,28 @@ def test_a_task_is_called_with_what_it_was_registered_with(bench: Bench) -> None
     bench.worker.step()
     ((_, row),) = bench.said()
     assert decode(Outcome._make(row).result) == [(1, [2]), {"c": {3}}]
+
+
+@pytest.mark.parametrize("error", [KeyError("DB_URL"), IndexError(), KeyError("")])
+def test_what_a_module_raises_is_told_as_what_it_is(bench: Bench, error: Exception) -> None:
+    """contract 4: `has_error`: the error message is not empty, and says what there was."""
+
+    def resolve(address: str) -> None:
+        raise error
+
+    bench.code.resolve = resolve  # type: ignore[method-assign, assignment]
+    outcome = bench.outcome(lambda: None)
+    assert outcome.error.startswith(f"the task app:task cannot be loaded: {type(error).__name__}")
+
+
+class Leaving:
+    """A value that ends the program when it is looked at."""
+
+    def __reduce__(self) -> Any:
+        raise SystemExit(3)
+
+
+def test_a_value_that_ends_the_program_when_it_is_stored_ends_its_job() -> None:
+    """contract 3: whatever ends the function ends in the Result: a return value that cannot be serialised."""
+    outcome = Bench(pickle_allowed=True).outcome(Leaving)
+    assert (outcome.status, outcome.error) == (Status.ERROR, "SystemExit: 3")

@@ -400,7 +400,11 @@ def pruned_too_early(self: Pruner, now: float) -> None:
         self.next_at = None
 
 
-@_method(Pool, "kill", "a worker that was killed at the end of its grace counts as one that died")
-def victim_charged(self: Pool, member: Any) -> None:
-    member.ending = True
-    self.interface.spawner.kill(member.channel)
+_end_in_time = _original(Pool, "_end_in_time")
+
+
+@_method(Pool, "_end_in_time", "a worker that was killed at the end of its grace counts as one that died")
+def victim_charged(self: Pool, now: float) -> None:
+    _end_in_time(self, now)
+    for each in self.members.values():
+        each.killed = False

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ... import payload
 from ...engine import Engine
+from ...errors import AutocronError
 from ...job import Entry, Status
 from ...result import Result
 from ...run import Interrupted
@@ -51,7 +52,7 @@ class Program:
 
     def resolve(self, address: str) -> Callable[..., Any]:
         if address not in self.tasks:
-            raise LookupError(f"there is no task {address}")
+            raise AutocronError(f"there is no task {address}")
         return self.tasks[address]
 
     def is_stale(self) -> bool:

@@ -216,7 +216,7 @@ class UserCode:
 
     def resolve(self, address: str) -> Callable[..., Any]:
         if address not in registry.tasks:
-            raise LookupError(f"there is no task {address}: no function of this name is decorated in this process")
+            raise AutocronError(f"there is no task {address}: no function of this name is decorated in this process")
         return with_points(self._machine, registry.tasks[address])
 
     def is_stale(self) -> bool:

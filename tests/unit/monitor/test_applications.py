@@ -108,7 +108,7 @@ def test_changed_settings_hold_at_once_and_for_everybody(small: Small) -> None:
     small.ask(messages.SETTINGS, {"workers": 3, "blocking": True})
     small.hear()
     for link in links:
-        ((_, settings),) = link.heard(messages.CHANGED)
+        ((_, settings, _),) = link.heard(messages.CHANGED)
         assert (settings["workers"], settings["blocking"]) == (3, True)
     assert len(small.workers) == 3
     assert small.store.settings()["workers"] == 3
@@ -187,6 +187,25 @@ def test_pickles_are_allowed_where_only_the_owner_can_write(setting: str, privat
     (worker,) = small.workers
     assert worker.worker is not None
     assert worker.worker._pickle_allowed is allowed
+
+
+def test_whether_pickles_are_allowed_changes_at_once_and_for_everybody(small: Small) -> None:
+    """contract 1: a running monitor takes new values at once: who switches pickles off, has none read any more."""
+    (before,) = small.workers
+    link = small.link()
+    for setting, allowed in (("off", False), ("on", True)):
+        link.heard()
+        small.ask(messages.SETTINGS, {"pickle": setting})
+        small.settle()
+        ((*_, told),) = link.heard(messages.CHANGED)
+        (worker,) = small.workers
+        assert worker.worker is not None
+        assert (told, small.engine._pickle_allowed, worker.worker._pickle_allowed) == (allowed, allowed, allowed)
+        assert worker is not before
+        before = worker
+    small.ask(messages.SETTINGS, {"ttl_s": 5})
+    small.settle()
+    assert small.workers == [before]
 
 
 def test_a_result_is_seen_by_who_asks_as_it_was_when_it_asked(small: Small) -> None:

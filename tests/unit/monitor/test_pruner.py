@@ -107,3 +107,13 @@ def test_a_store_that_refuses_is_asked_again_later(bench: Bench, monkeypatch: py
     assert bench.pruner.next_at == MIDNIGHT + 200 + RETRY_S
     monkeypatch.setattr(bench.store, "prune", prune)
     assert bench.at(200 + RETRY_S) == []
+
+
+def test_a_shorter_time_to_live_holds_from_the_next_result_on(bench: Bench) -> None:
+    """contract 1: a running monitor takes new values at once."""
+    bench.result(1)
+    job = job_of(number=2)
+    bench.store.add([job], token=1)
+    bench.store.settle([Outcome(job.id, Status.READY)], token=1, now=MIDNIGHT, ttl_s=10.0)
+    bench.pruner.settled(MIDNIGHT, 10.0)
+    assert bench.at(11.0) == [1]
