@@ -74,13 +74,13 @@ def _moment(epoch: float) -> bytes:
 
 
 def _pattern(task: str) -> str:
-    """A pattern of addresses: as it is, or that of a function in any module."""
+    """A pattern of addresses: as it is, or that of a function in any module or class."""
     task = task.replace("[", "[[]")
     if task.partition(":")[0].endswith(".py") and not task.startswith(("/", "*")):
         return f"*/{task}"
     if not task or ":" in task or "*" in task or "?" in task:
         return task or "*"
-    return f"*:{task}"
+    return f"*[:.]{task}"
 
 
 def selecting(

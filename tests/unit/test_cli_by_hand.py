@@ -102,6 +102,14 @@ def test_results_are_told_newest_first(small: Any, entry: str) -> None:
     assert found[0]["kept_until"] > found[0]["registered"]
 
 
+def test_a_method_is_found_by_its_name(small: Any) -> None:
+    """command line: a function or method, as `run-now` takes them; and no other whose name ends so."""
+    named = ("app:Shop.mail", "app:mail", "app:email")
+    small.stores[0].add([Job(bytes([each]) * 16, name, NO_ARGUMENTS, 0.0) for each, name in enumerate(named)], token=0)
+    assert {each["task"] for each in jobs(small, "--task", "mail")} == {"app:Shop.mail", "app:mail"}
+    assert [each["task"] for each in jobs(small, "--task", "Shop.mail")] == ["app:Shop.mail"]
+
+
 def test_results_can_be_restricted(small: Any) -> None:
     """command line: by state, task, age and id; -n says how many."""
     register_some(small)
