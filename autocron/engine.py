@@ -20,7 +20,7 @@ from .guest import Guest
 from .interface import Channel, Clock, Interface
 from .job import Entry, Job, Status, Stored
 from .linker import START_S, Linker
-from .registrar import Registrar
+from .registrar import ANSWER_S, Registrar
 from .registry import registry
 from .result import Result
 from .run import run
@@ -196,19 +196,21 @@ class Engine:
     def _hand_over(self, registrar: Registrar, job: Job, blocking: bool) -> None:
         registrar.add(job, blocking=blocking or self._settings.blocking or self._is_exiting)
 
-    def look_up(self, id: bytes, question: str = messages.RESULT) -> tuple[Stored | None, bool]:
+    def look_up(
+        self, id: bytes, question: str = messages.RESULT, *, within_s: float = ANSWER_S
+    ) -> tuple[Stored | None, bool]:
         """A job as the store knows it, and whether pickles may be read; STATE as the `question` spares its payload."""
         registrar = self._own_registrar()
         if registrar is None:
             raise AutocronError(self._nobody())
         stored_all = registrar.is_idle()
-        answer = registrar.ask(question, id)
+        answer = registrar.ask(question, id, within_s=within_s)
         if answer is None and not stored_all:
             job = registrar.held(id)
             if job is not None:
                 answer = Stored(id, job.task, job.payload, job.due, Status.WAITING.value, b"", "", 0.0)
             else:  # it may have come to the monitor right behind the question
-                answer = registrar.ask(question, id)
+                answer = registrar.ask(question, id, within_s=within_s)
         return (None if answer is None else Stored._make(answer)), self._pickle_allowed
 
     def get_results(self) -> list[Result[Any]]:

@@ -14,7 +14,7 @@ from .errors import AutocronError
 from .in_caller import InCaller
 from .interface import Channel, Interface
 from .job import Job
-from .registrar import Registrar
+from .registrar import ANSWER_S, Registrar
 
 PAUSE_S: Final = 0.1  # a monitor that ends under a question is looked for again
 
@@ -48,11 +48,11 @@ class Guest(Registrar):
         finally:
             self.trouble = None  # nobody tries again behind our back, so the next call does
 
-    def ask(self, question: str, argument: object = None) -> Any:
+    def ask(self, question: str, argument: object = None, *, within_s: float = ANSWER_S) -> Any:
         """The monitor's answer, or the store's where none runs."""
         self._look()
         if self.link is not None:
-            return super().ask(question, argument)
+            return super().ask(question, argument, within_s=within_s)
         store = self.interface.open_store(self.address)
         try:
             if question in (messages.RESULT, messages.STATE):

@@ -40,6 +40,10 @@ class Questions:
         if number in self._asked:  # else nobody waits for it any more
             self._answers[number] = answer
 
+    def are_answered(self) -> bool:
+        """Whether nobody waits for an answer."""
+        return not self._asked
+
     def is_answered(self, number: int) -> bool:
         """Whether this question is answered."""
         return number in self._answers

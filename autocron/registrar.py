@@ -166,13 +166,13 @@ class Registrar:
             return True
         return self.trouble is not None and not self._outbox.is_in_flight(id)
 
-    def ask(self, question: str, argument: object = None) -> Any:
-        """The monitor's answer; AutocronError if there is none."""
+    def ask(self, question: str, argument: object = None, *, within_s: float = ANSWER_S) -> Any:
+        """The monitor's answer; AutocronError if there is none in this time."""
         if self._interrupts():
             raise AutocronError("nobody can be asked by a signal handler that has come in the middle of a registration")
         number = self._questions.put(messages.ASK, question, argument)
         self.nudge()
-        until = self.interface.clock.monotonic() + ANSWER_S
+        until = self.interface.clock.monotonic() + within_s
         self.background.wait_for(lambda: self._questions.is_answered(number), until)
         try:
             answer = self._questions.take(number)
@@ -234,8 +234,9 @@ class Registrar:
 
     def _find_link(self) -> None:
         now = self.interface.clock.monotonic()
-        if self._relink is None or self._leaving or (now < self._retry_at and (self._failures or self.is_idle())):
-            return  # who has registered and met no failure has settled
+        has_settled = not (self._failures or (self.is_idle() and self._questions.are_answered()))
+        if self._relink is None or self._leaving or (now < self._retry_at and not has_settled):
+            return  # who has registered or asked, and met no failure, has settled
         link = None
         try:
             link = self._relink()

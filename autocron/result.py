@@ -13,6 +13,8 @@ from .job import Status, Stored
 
 T = TypeVar("T")
 
+NEWS_S = 0.5  # where an answer is known, which holds if there is no other
+
 NAMES = {status.value: status.name.lower() for status in Status}
 
 
@@ -70,14 +72,16 @@ class Result(Generic[T]):
     def is_ready(self) -> bool:
         """Whether the task has been processed, well or in error.
 
-        Asks the monitor and waits for its answer: not for an event loop. AutocronError if nobody answers.
+        Asks the monitor and waits for its answer: not for an event loop. AutocronError if nobody answers. False again
+        if a job that had ended in error is retried.
         """
         had_failed = self.status == Status.ERROR
         if self.uuid and self.status != Status.READY:
             from .engine import current  # noqa: PLC0415 - the engine makes results
 
+            more = {"within_s": NEWS_S} if had_failed else {}
             try:
-                stored, pickle_allowed = current().look_up(bytes.fromhex(self.uuid), messages.STATE)
+                stored, pickle_allowed = current().look_up(bytes.fromhex(self.uuid), messages.STATE, **more)
             except AutocronError:
                 if not had_failed:
                     raise

@@ -34,7 +34,7 @@ class Ended(NamedTuple):
     def traceback(self) -> str:
         """The lines of the traceback, without the frames that led to the task; empty if there are no others."""
         error = self.exception
-        return "" if error is None else _whatever_happens(lambda: _traceback_of(error), lambda: "")
+        return "" if error is None else _text_of(lambda: _traceback_of(error), lambda: "")
 
 
 def run(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Ended:
@@ -115,11 +115,16 @@ def _traceback_of(error: BaseException) -> str:
 def message_of(error: BaseException) -> str:
     """Never empty, so that an error message tells that there was an error."""
     name = type.__getattribute__(type(error), "__qualname__")
-    told = _whatever_happens(lambda: "".join(traceback.format_exception_only(error)), lambda: f"{name}: {error}")
+    told = _text_of(lambda: "".join(traceback.format_exception_only(error)), lambda: f"{name}: {error}")
     return shortened(told.strip().removeprefix(MAIN) or name)
 
 
-def _whatever_happens(*ways: Callable[[], str]) -> str:
+def report_of(error: BaseException) -> str:
+    """Its traceback as Python shows it, as far as it can be told."""
+    return shortened(_text_of(lambda: "".join(traceback.format_exception(error)), lambda: message_of(error)))
+
+
+def _text_of(*ways: Callable[[], str]) -> str:
     """The text that the first of these ways gives: whoever writes exceptions may let anything raise anything."""
     for way in ways:
         try:

@@ -134,7 +134,12 @@ class Scheduler:
 
     def purged(self, ids: Sequence[bytes]) -> None:
         """These jobs were to be removed; one that has just begun goes on."""
-        self.ended([id for id in ids if id in self._going and not self.store.unfinished(id)])
+        try:
+            self.ended([id for id in ids if id in self._going and not self.store.unfinished(id)])
+        except StoreError as error:  # what waits asks again
+            logger.warning("it is not known whether purged firings have ended: %s", error)
+            self._queued = {job: key for job, key in self._queued.items() if job not in ids}
+            self._plan()
 
     def retried(self) -> None:
         """Jobs that have ended may go again."""

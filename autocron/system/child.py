@@ -102,6 +102,7 @@ def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> No
     note = spawner.begin
 
     def begin(job: bytes | None) -> None:
+        spawner.attend()
         interrupter.listen()
         note(job)
 

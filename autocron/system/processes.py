@@ -302,8 +302,13 @@ class _Children:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._pid = os.getpid()
         self.has_dead = False  # a child has ended since this was last set to False
-        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self.attend()
         signal.signal(signal.SIGTERM, _nothing)
+
+    def attend(self) -> None:
+        """Have signals told to us; a task may have had them told to somebody else, or have closed our descriptor."""
+        with contextlib.suppress(ValueError, OSError):
+            signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 
     def fileno(self) -> int:
         return self._reader if os.getpid() == self._pid else -1  # what comes to a child that a task forks is not for it
@@ -434,6 +439,7 @@ class WorkerProcesses(Processes):
         self._slot = Slot(addresses.directory_of(address), slot)
         self._signals = _Children()
         self.begin = self._slot.begin  # type: ignore[method-assign]
+        self.attend = self._signals.attend
 
     def wait(self, sources: Sequence[Source], until: float | None) -> list[Event]:
         with attending(sources) as rung:

@@ -13,7 +13,7 @@ from .. import messages
 from ..errors import AutocronError
 from ..interface import Clock, Interface, Random, Store
 from ..job import Job, Status, Stored
-from ..registrar import Registrar
+from ..registrar import ANSWER_S, Registrar
 from ..stores.connection import MEMORY
 from .jobs import name_of
 from .loops import is_in_loop
@@ -65,9 +65,11 @@ class GuardingEngine(engines.Engine):
         super()._hand_over(registrar, job, blocking)
         self._registered(job)
 
-    def look_up(self, id: bytes, question: str = messages.RESULT) -> tuple[Stored | None, bool]:
+    def look_up(
+        self, id: bytes, question: str = messages.RESULT, *, within_s: float = ANSWER_S
+    ) -> tuple[Stored | None, bool]:
         """See `Engine.look_up`."""
-        answer = super().look_up(id, question)
+        answer = super().look_up(id, question, within_s=within_s)
         stored = answer[0]
         if stored is None or stored.status in (Status.WAITING, Status.PROCESSING):
             self._count(id, stored)

@@ -77,6 +77,14 @@ def orderly(name):
 
 
 @autocron.delay
+def undisciplined(name):
+    """A job that has SIGTERM end its process, as for the programs it starts."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    note("begun", name, os.getpid())
+    time.sleep(3600)
+
+
+@autocron.delay
 async def with_handler():
     """A job whose event loop handles SIGTERM, and leaves the default behind when it closes."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print)

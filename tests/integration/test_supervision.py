@@ -11,7 +11,7 @@ import socket
 import sqlite3
 
 import pytest
-from processes import Raised, World, eventually
+from processes import Raised, World, await_deaths, eventually
 
 from autocron.system.address import socket_path
 
@@ -96,7 +96,6 @@ def test_an_interrupted_job_is_run_again(world: World) -> None:
 
 def test_a_handler_that_a_task_leaves_behind_takes_no_interruption_from_the_next(world: World) -> None:
     """Contract 6: at the end of its grace a job is interrupted, which is no death of its worker."""
-    world.configure(grace_s=1.0)
     application = world.application()
     application.do("until_ready(with_handler())")
     application.do("held = orderly('job')")
@@ -106,6 +105,29 @@ def test_a_handler_that_a_task_leaves_behind_takes_no_interruption_from_the_next
     world.await_empty()
     (job,) = [each for each in world.stored() if each.task.endswith("orderly")]
     assert (job.status, job.deaths) == (1, 0)
+
+
+def test_an_interruption_that_ends_the_worker_is_no_death(world: World) -> None:
+    """Contract 6: the job was interrupted by us, and runs again, however often the application ends."""
+    world.configure(grace_s=1.0)
+    application = world.application()
+    application.do("held = undisciplined('job')")
+    world.hear("begun job")
+    application.end()
+    world.await_empty()
+    (job,) = world.stored()
+    assert (job.status, job.deaths) == (1, 0)
+
+
+def test_sigterm_ends_a_worker_between_two_jobs_whatever_tasks_have_done(world: World) -> None:
+    """Contract 6: whoever sends it; a loop that handles signals takes them from everybody else when it closes."""
+    application = world.application()
+    application.do("until_ready(with_handler())")
+    application.do("until_ready(add(1, 2))")
+    worker = world.worker()
+    worker.send(signal.SIGTERM)
+    await_deaths([worker])
+    assert world.worker() != worker
 
 
 def test_a_dead_monitor_is_replaced(world: World) -> None:

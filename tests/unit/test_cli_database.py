@@ -78,7 +78,7 @@ def database(path: Path, *links: Link) -> Database:
 def replying(body: Body) -> list[Body]:
     if body[0] == messages.HELLO:
         return [(messages.WELCOME, {}, True), (messages.REPLY, 99, "an answer to somebody else")]
-    return [(messages.CHANGED, {}), (messages.REPLY, body[1], {"asked": body[2]})]
+    return [(messages.CHANGED, {}, False), (messages.REPLY, body[1], {"asked": body[2]})]
 
 
 def test_a_guest_says_so(tmp_path: Path) -> None:

@@ -256,6 +256,10 @@ def test_a_new_process_links_when_it_has_settled_or_has_something_to_say(alone: 
     busy.add(job_of(number=1))
     busy.step()
     assert busy.link is not None
+    curious = forked()
+    curious._questions.put(messages.ASK, messages.RESULTS, (b"", 1))
+    curious.step()
+    assert curious.link is not None
 
 
 def test_of_two_links_that_are_found_at_once_the_newest_is_kept_and_told_everything(alone: Alone) -> None:

@@ -13,7 +13,7 @@ from small import Small
 import autocron
 from autocron import messages, payload
 from autocron.job import Status, Stored
-from autocron.result import Result
+from autocron.result import NEWS_S, Result
 
 
 @autocron.delay
@@ -217,12 +217,21 @@ def test_a_job_that_is_run_again_by_hand_has_another_end(small: Small) -> None:
     assert (result.is_ready(), result.result) == (True, "fine")
 
 
-def test_an_error_that_is_known_stays_known(small: Small) -> None:
+def test_an_error_that_is_known_stays_known(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     """contract 4: what has ended has ended, whatever becomes of the store and of who could be asked."""
     result = divide(1, 0)
     small.settle()
     assert result.is_ready()
     assert small.ask(messages.PURGE, ([bytes.fromhex(result.uuid)], [Status.ERROR])) == 1
     assert (result.is_ready(), result.status) == (True, Status.ERROR)
+    asked: list[float] = []
+
+    def nobody_answers(question: str, argument: object, *, within_s: float) -> None:
+        asked.append(within_s)
+        raise autocron.AutocronError("the monitor is stopped")
+
+    monkeypatch.setattr(small.registrar, "ask", nobody_answers)
+    assert result.is_ready()
+    assert asked == [NEWS_S]
     small.engine.stop()
     assert (result.is_ready(), result.error_message) == (True, "ZeroDivisionError: division by zero")

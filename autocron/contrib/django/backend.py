@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -32,7 +31,7 @@ from ...errors import AutocronError, PayloadError
 from ...job import Status, Stored
 from ...naming import defined_at
 from ...registry import registry
-from ...run import Ended, Interrupted, attempt, message_of, shortened
+from ...run import Ended, Interrupted, attempt, message_of, report_of
 
 # The ids of workers that have left no other.
 DIED: Final = "died"
@@ -206,8 +205,7 @@ def _run(result: TaskResult, number: int = 1) -> Ended:
     except Interrupted:
         raise
     except BaseException as error:
-        text = "".join(traceback.format_exception(error))
-        report["errors"] = [[_path_of(type(error)), shortened(text)]]
+        report["errors"] = [[_path_of(type(error)), report_of(error)]]
         _finish(result, TaskResultStatus.FAILED, report)
         return Ended(report, message_of(error), error)
     _finish(result, TaskResultStatus.SUCCESSFUL, report)

@@ -187,7 +187,9 @@ def end_behind_the_welcome(self: Linker, link: Any, *more: Any) -> bool:
 
 
 @_method(Engine, "look_up", "a job that the store does not know waits, as long as anything is on its way")
-def removed_and_waiting(self: Engine, id: bytes, question: str = messages.RESULT) -> tuple[Stored | None, bool]:
+def removed_and_waiting(
+    self: Engine, id: bytes, question: str = messages.RESULT, **more: Any
+) -> tuple[Stored | None, bool]:
     assert self._registrar is not None
     idle = self._registrar.is_idle()
     answer = self._registrar.ask(question, id)

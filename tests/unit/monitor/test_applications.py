@@ -231,7 +231,9 @@ def test_the_state_of_a_job_is_told_without_its_arguments(small: Small, monkeypa
     assert small.ask(messages.STATE, b"?") is None
     asked: list[str] = []
     ask = small.registrar.ask
-    monkeypatch.setattr(small.registrar, "ask", lambda question, id: asked.append(question) or ask(question, id))
+    monkeypatch.setattr(
+        small.registrar, "ask", lambda question, id, **more: asked.append(question) or ask(question, id)
+    )
     assert result.is_ready()
     assert asked == [messages.STATE]
 

@@ -11,7 +11,7 @@ from small import MIDNIGHT, Link, Small, address_of
 
 import autocron
 from autocron import messages
-from autocron.errors import StoreFull
+from autocron.errors import StoreError, StoreFull
 from autocron.job import Entry, EntryState, Status, Stored
 from autocron.registry import registry
 
@@ -278,6 +278,48 @@ def test_an_entry_that_is_edited_while_a_firing_waits_does_not_wait(small: Small
     small.clock.reach(MIDNIGHT + 2.5 * HOUR)
     small.hear()
     assert [each.due for each in fired(small)] == [MIDNIGHT + HOUR, MIDNIGHT + 2.5 * HOUR]
+
+
+def test_a_firing_of_an_edited_entry_is_missed_as_any_other(small: Small, caplog: pytest.LogCaptureFixture) -> None:
+    """design 6: what waited before does not make up for what nobody waits for now."""
+    caplog.set_level(logging.INFO)
+    announce(small, entry(overlap="queue", catch_up_s=0.0))
+    small.clock.reach(MIDNIGHT + HOUR)
+    small.hear()
+    small.clock.reach(MIDNIGHT + 2 * HOUR)
+    small.hear()
+    announce(small, entry("30 * * * *", overlap="queue", catch_up_s=0.0))
+    small.settle()
+    small.clock.reach(MIDNIGHT + 2.5 * HOUR + 61)
+    small.settle()
+    assert "too old" in caplog.text
+    assert times() == [2]
+
+
+def test_a_store_that_does_not_say_whether_a_purged_firing_has_ended_stops_nothing(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """design 6: who purges is answered and stays linked, and the queued firing runs when its predecessor has ended."""
+    announce(small, entry(overlap="queue"))
+    small.clock.reach(MIDNIGHT + HOUR)
+    small.hear()
+    small.clock.reach(MIDNIGHT + 2 * HOUR)
+    small.hear()
+    (first,) = fired(small)
+
+    def refuse(id: bytes) -> bool:
+        raise StoreError("app.db", "it is locked")
+
+    link = small.link()
+    with monkeypatch.context() as patched:
+        patched.setattr(small.store, "unfinished", refuse)
+        link.channel.send((messages.ASK, 1, messages.PURGE, ([first.id], [Status.WAITING])))
+        small.process.turn()
+    assert [body[:3] for body in link.heard(messages.REPLY)] == [(messages.REPLY, 1, 0)]
+    assert not link.channel.peer.closed
+    small.settle()
+    small.pass_time(2.0)
+    assert len(times()) == 2
 
 
 def test_purging_what_has_just_begun_lets_no_other_begin(small: Small, caplog: pytest.LogCaptureFixture) -> None:
