@@ -298,9 +298,7 @@ class _LocalOffsets(_Offsets):
 local_offsets = _LocalOffsets(None)
 
 
-@lru_cache(maxsize=64)
-def _known_offsets(tz: tzinfo) -> _Offsets:
-    return _Offsets(tz)
+_known_offsets = lru_cache(maxsize=64)(_Offsets)
 
 
 def _offsets_of(tz: tzinfo | None) -> _Offsets:

@@ -102,8 +102,9 @@ def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> No
     note = spawner.begin
 
     def begin(job: bytes | None) -> None:
-        spawner.attend()
-        interrupter.listen()
+        if job is not None:
+            spawner.attend()
+            interrupter.listen()
         note(job)
 
     def in_child() -> None:

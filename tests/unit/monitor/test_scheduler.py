@@ -53,6 +53,13 @@ def announce(small: Small, *entries: Entry) -> Link:
     return link
 
 
+def meet(small: Small) -> None:
+    """The firing of the first hour goes on when that of the second one comes."""
+    for hour in (1, 2):
+        small.clock.reach(MIDNIGHT + hour * HOUR)
+        small.hear()
+
+
 def fired(small: Small) -> list[Stored]:
     return [each for each in small.jobs() if each.entry]
 
@@ -208,10 +215,7 @@ def test_overlap_allow(small: Small) -> None:
 def test_overlap_queue(small: Small) -> None:
     """design 6: overlap "queue": it runs behind the previous one, as soon as that has ended."""
     announce(small, entry(overlap="queue"))
-    small.clock.reach(MIDNIGHT + HOUR)
-    small.hear()
-    small.clock.reach(MIDNIGHT + 2 * HOUR)
-    small.hear()
+    meet(small)
     assert len(fired(small)) == 1
     small.settle()
     assert times() == [2, 2]
@@ -222,10 +226,7 @@ def test_overlap_queue(small: Small) -> None:
 def test_a_queued_firing_goes_on_when_somebody_asks_at_the_moment_its_predecessor_ends(small: Small) -> None:
     """design 6: overlap "queue": whoever notices the end of the previous one, the next one runs."""
     announce(small, entry(overlap="queue"))
-    small.clock.reach(MIDNIGHT + HOUR)
-    small.hear()
-    small.clock.reach(MIDNIGHT + 2 * HOUR)
-    small.hear()
+    meet(small)
     assert small.world.run_one()
     # Right behind its outcome comes a question, of a job that looks for results.
     small.workers[0].channel.send((messages.ASK, 1, messages.RESULTS, (b"", 10)))
@@ -270,10 +271,7 @@ def test_a_queued_firing_is_not_a_missed_one(small: Small, caplog: pytest.LogCap
 def test_an_entry_that_is_edited_while_a_firing_waits_does_not_wait(small: Small) -> None:
     """design 6: an edited entry starts from now; the newest process decides about overlaps, too."""
     announce(small, entry(overlap="queue"))
-    small.clock.reach(MIDNIGHT + HOUR)
-    small.hear()
-    small.clock.reach(MIDNIGHT + 2 * HOUR)
-    small.hear()
+    meet(small)
     announce(small, entry("30 * * * *", overlap="allow"))
     small.clock.reach(MIDNIGHT + 2.5 * HOUR)
     small.hear()
@@ -284,10 +282,7 @@ def test_a_firing_of_an_edited_entry_is_missed_as_any_other(small: Small, caplog
     """design 6: what waited before does not make up for what nobody waits for now."""
     caplog.set_level(logging.INFO)
     announce(small, entry(overlap="queue", catch_up_s=0.0))
-    small.clock.reach(MIDNIGHT + HOUR)
-    small.hear()
-    small.clock.reach(MIDNIGHT + 2 * HOUR)
-    small.hear()
+    meet(small)
     announce(small, entry("30 * * * *", overlap="queue", catch_up_s=0.0))
     small.settle()
     small.clock.reach(MIDNIGHT + 2.5 * HOUR + 61)
@@ -301,10 +296,7 @@ def test_a_store_that_does_not_say_whether_a_purged_firing_has_ended_stops_nothi
 ) -> None:
     """design 6: who purges is answered and stays linked, and the queued firing runs when its predecessor has ended."""
     announce(small, entry(overlap="queue"))
-    small.clock.reach(MIDNIGHT + HOUR)
-    small.hear()
-    small.clock.reach(MIDNIGHT + 2 * HOUR)
-    small.hear()
+    meet(small)
     (first,) = fired(small)
 
     def refuse(id: bytes) -> bool:
