@@ -55,6 +55,7 @@ class Engine:
         self._is_worker = False
         self._joined = ""  # address of the database where this process only registers
         self._hookings = itertools.count()
+        self._came_by_itself = False  # to be the current one, as nobody else was started
         self._is_exiting = False  # nobody flushes any more what threads and handlers register from now on
         self._counter = itertools.count()  # safe to draw from in several threads
 
@@ -98,8 +99,11 @@ class Engine:
                 link.close()
                 return spawned
             self._begin(address, link)
-        if _current[-1] is not self and _current[-1]._registrar is None:
-            _current.append(self)
+        # Where a guard is in force, only an engine in a world of its own comes here.
+        is_free = _current[-1]._registrar is None or _current[-1].guards
+        if _current[-1] is not self and is_free and not self.guards:
+            self._came_by_itself = True
+            push(self)
         return spawned
 
     def join(self, database_file: str | Path) -> None:
@@ -136,8 +140,9 @@ class Engine:
                 registrar.leave(self._settings.grace_s + FLUSH_S)
         finally:  # Ctrl-C may end the waiting
             registrar.stop()
-            if len(_current) > 1 and _current[-1] is self and not self.guards:
-                _current.pop()
+            if self._came_by_itself:
+                self._came_by_itself = False
+                pop(self)
 
     @property
     def active(self) -> bool:
@@ -443,7 +448,8 @@ def push(engine: Engine) -> None:
 
 def pop(engine: Engine) -> None:
     """It is the engine of this process no more; the one before is."""
-    _current.remove(engine)
+    # The last one: the module's own is there twice in a test that wants it.
+    del _current[-1 - _current[::-1].index(engine)]
 
 
 def now() -> datetime:

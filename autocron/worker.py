@@ -113,7 +113,11 @@ class Worker:
 
     def has_work(self) -> bool:
         """Whether `step` would do something."""
-        return bool(self.backlog) or self._ending or self._refresh or self.gone
+        return bool(self.backlog) or self._refresh or self.is_ending()
+
+    def is_ending(self) -> bool:
+        """Whether the next step is the last one."""
+        return self._ending or self.gone
 
     def loop(self, background: Background) -> None:
         """Run jobs until the monitor or somebody else ends this worker."""
@@ -124,7 +128,7 @@ class Worker:
 
     def step(self) -> bool:
         """Run the next job; False when this worker is to end."""
-        if self.gone or self._ending:
+        if self.is_ending():
             return self._retire()
         if self._refresh:
             self._refresh = False

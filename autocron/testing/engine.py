@@ -7,6 +7,7 @@ with the real monitor, on the real store in memory; a real worker runs it when t
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, tzinfo
@@ -24,7 +25,7 @@ from .durations import Duration, Moment, epoch_of, seconds_of, shown_on
 from .firings import Firings, upcoming
 from .freezing import FollowingClock
 from .guarding import GuardingEngine
-from .jobs import AnyTask, EnqueuedJob, address_of_task
+from .jobs import AnyTask, EnqueuedJob, address_of_task, shown
 from .memory import MemoryStore
 from .processes import WorkerProcess
 from .report import Report
@@ -82,11 +83,15 @@ class FakeEngine:
         self._strict = strict
         self._crashes: dict[str, Crash] = {}
         self._inline: set[bytes] = set()  # the jobs that an inline call runs
+        self._runs_inline = False
+        self._inline_lock = threading.Lock()  # threads of the application call tasks too
         self._still_waiting: list[EnqueuedJob] = []
 
     # -- in force --------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
+        if self in _in_force:
+            raise AutocronError("this fake engine is in force already: make another one for the block inside")
         with ExitStack() as stack:  # what fails in the middle leaves nothing behind either
             self._come_into_force(stack)
             self._ends = stack.pop_all()
@@ -119,7 +124,10 @@ class FakeEngine:
         stack.callback(self.world.close)
         self.world.wrap = self._wrap
         self._runner = Runner(self.world, self.clock, self.store)
-        if self._mode != "off":
+        if is_real:
+            engines.push(engines.engine)  # a guard may be in force
+            stack.callback(engines.pop, engines.engine)
+        else:
             stack.callback(self._look_for_jobs)
             engines.push(self.engine)
             stack.callback(engines.pop, self.engine)
@@ -146,7 +154,7 @@ class FakeEngine:
             assert run.exc is not None
             unseen = f"autocron: {told(run)}; nobody has looked at this failure"
             if not isinstance(run.exc, Exception):  # pytest would not go on with its teardown
-                raise AssertionError(f"{unseen}: {run.exc!r}") from run.exc
+                raise AssertionError(f"{unseen}: {shown(run.exc)}") from run.exc
             run.exc.add_note(unseen)
             raise run.exc
         for crash in self._crashes.values():
@@ -243,7 +251,8 @@ class FakeEngine:
         """`fast_forward` for async tests: coroutines are awaited in the caller's event loop, asyncio or trio."""
         target = self._end_of(by)
         raising = _raising(raises)
-        _check_limit(limit)
+        if limit is not None:
+            _check_limit(limit)
         self._check_can_run()
         self._check_started()
         return await self._runner.arun(lambda runs: self._runner.passing(runs, target, limit, raising), raises=raising)
@@ -291,7 +300,8 @@ class FakeEngine:
 
     def _pass_time(self, target: float, *, raises: Raises, limit: int | None, run: bool) -> Report:
         raising = _raising(raises)
-        _check_limit(limit)
+        if limit is not None:
+            _check_limit(limit)
         self._check_can_run()
         if not run:
             self.world.pump()  # what was decorated and called so far, so that it is missed
@@ -422,16 +432,31 @@ class FakeEngine:
         """The application has called a task, or committed the transaction that did."""
         if self._mode != "inline":
             return
-        if self._runner.is_running:
-            self._inline.add(job.id)  # by a task: it runs right after that one
-            return
-        self._inline = {job.id}
-        self._runner.run(
-            lambda runs: self._runner.due(runs, MOST_RUNS, False),
-            lambda job: job.id in self._inline,
-            raises=False,
-            awaits=True,
-        )
+        with self._inline_lock:
+            self._inline.add(job.id)
+            if self._runs_inline or self._runner.is_running:
+                return  # by a task, or beside one in another thread: it runs right after that one
+            self._runs_inline = True
+        try:
+            self._run_inline()
+        except BaseException:
+            self._runs_inline = False
+            raise
+
+    def _run_inline(self) -> None:
+        while True:
+            known = len(self._inline)
+            self._runner.run(
+                lambda runs: self._runner.due(runs, MOST_RUNS, False),
+                lambda job: job.id in self._inline,
+                raises=False,
+                awaits=True,
+            )
+            with self._inline_lock:
+                if len(self._inline) == known:  # nobody has called when the last one had just been run
+                    self._inline.clear()
+                    self._runs_inline = False
+                    return
 
     def _asked(self, stored: Stored) -> None:
         """The application has been told what became of a job."""
@@ -464,9 +489,9 @@ def _raising(raises: Raises) -> bool:
     return bool(raises)  # each error is final as long as no job is tried again
 
 
-def _check_limit(limit: int | None) -> None:
-    if limit is not None and (not isinstance(limit, int) or limit < 1):
-        raise ValueError(f"limit={limit!r}: a whole number from 1 on is needed, or None for no limit")
+def _check_limit(limit: int) -> None:
+    if not isinstance(limit, int) or limit < 1:
+        raise ValueError(f"limit={limit!r}: a whole number from 1 on is needed")
 
 
 def _check_mode(mode: str) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from .. import engine as engines
 from .. import messages
@@ -14,13 +14,15 @@ from ..errors import AutocronError
 from ..interface import Clock, Interface, Random, Store
 from ..job import Job, Status, Stored
 from ..registrar import ANSWER_S, Registrar
+from ..result import Result
 from ..stores.connection import MEMORY
 from .jobs import name_of
 from .loops import is_in_loop
 from .spawner import InProcessSpawner
 
 MOST_POLLS: Final = 10  # of one unfinished job, with nothing run between: no poll will ever be answered otherwise
-MOST_POLLS_IN_LOOP: Final = 1000  # of an event loop, in which somebody else may still have it run
+MOST_POLLS_BESIDE: Final = 1000  # in a thread or an event loop in which somebody else may still have it run
+UNFINISHED: Final = (Status.WAITING, Status.PROCESSING)
 
 
 class TaskPending(AutocronError):
@@ -48,7 +50,7 @@ class GuardingEngine(engines.Engine):
         self._registered = registered
         self._asked = asked
         self._thread = threading.get_ident()
-        self._polls: Counter[bytes] = Counter()  # by job
+        self._polls: Counter[bytes] = Counter()  # by job; b"": of all results
 
     def start(self, database_file: str | Path, workers: int | None = None) -> bool:
         """Whatever the file, the tasks run in this process; True."""
@@ -71,39 +73,54 @@ class GuardingEngine(engines.Engine):
         """See `Engine.look_up`."""
         answer = super().look_up(id, question, within_s=within_s)
         stored = answer[0]
-        if stored is None or stored.status in (Status.WAITING, Status.PROCESSING):
-            self._count(id, stored)
+        if stored is None or stored.status in UNFINISHED:
+            beside = is_in_loop() or threading.get_ident() != self._thread
+            most = MOST_POLLS_BESIDE if beside else MOST_POLLS
+            if self._is_too_often(id, most):
+                raise TaskPending(_unknown(id, most) if stored is None else _unfinished(name_of(stored.task), most))
         else:
             self._asked(stored)
         return answer
+
+    def get_results(self) -> list[Result[Any]]:
+        """See `Engine.get_results`."""
+        results = super().get_results()
+        waiting = next((each for each in results if each.status in UNFINISHED), None)
+        # Who asks for all of them may be looking for something else.
+        if waiting is not None and self._is_too_often(b"", MOST_POLLS_BESIDE):
+            raise TaskPending(_unfinished(waiting.function_name, MOST_POLLS_BESIDE))
+        return results
 
     def progress(self) -> None:
         """Something has been run or moved, so the next question may have another answer."""
         self._polls.clear()
 
-    def _count(self, id: bytes, stored: Stored | None) -> None:
-        if threading.get_ident() != self._thread:  # the test may have it run meanwhile
-            return
+    def _is_too_often(self, id: bytes, most: int) -> bool:
+        """Whether this is the last of so many polls. Held if a trap is to blame."""
         self._polls[id] += 1
-        in_loop = is_in_loop()
-        most = MOST_POLLS_IN_LOOP if in_loop else MOST_POLLS
         if self._polls[id] < most:
-            return
+            return False
         self.progress()
-        if stored is None:
-            raise TaskPending(
-                f"the job {id.hex()} was asked for {most} times, and this engine does not know it: the time to live of "
-                "its result is over, or it is of another test; ask the report or history() what became of it"
-            )
         self._spawner.world.check_held()
-        how = "await arun_pending() or afast_forward()" if in_loop else "call run_pending() or fast_forward()"
-        raise TaskPending(
-            f"{name_of(stored.task)} was asked for {most} times and has not run: nothing runs in the "
-            f"background here; {how} before you wait for its result"
-        )
+        return True
 
     def lose(self) -> None:
         """This process has died."""
         registrar, self._registrar = self._registrar, None
         if registrar is not None:
             registrar.stop()
+
+
+def _unknown(id: bytes, most: int) -> str:
+    return (
+        f"the job {id.hex()} was asked for {most} times, and this engine does not know it: the time to live of "
+        "its result is over, or it is of another test; ask the report or history() what became of it"
+    )
+
+
+def _unfinished(name: str, most: int) -> str:
+    how = "await arun_pending() or afast_forward()" if is_in_loop() else "call run_pending() or fast_forward()"
+    return (
+        f"{name} was asked for {most} times and has not run: nothing runs in the "
+        f"background here; {how} before you wait for its result"
+    )

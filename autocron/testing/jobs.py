@@ -39,6 +39,8 @@ def address_of_task(task: AnyTask) -> str:
     for address, function in registry.tasks.items():
         if function == task:
             return address
+    if (wrapped := getattr(task, "__wrapped__", None)) is not None:  # by a decorator above ours
+        return address_of_task(wrapped)
     own = str(getattr(task, "address", ""))  # of a task of Django's
     if own in registry.tasks:
         return own
@@ -140,7 +142,15 @@ def call_of(address: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> s
     return f"{name_of(address)}({named})"
 
 
+def shown(value: object) -> str:
+    """A `repr`, whatever it raises."""
+    try:
+        return repr(value)
+    except Exception as error:  # of the application, as that of a row whose session is closed
+        return f"<{type(value).__name__}, whose repr() raises {type(error).__name__}>"
+
+
 def short(value: object) -> str:
     """A `repr` that stays within a line."""
-    text = repr(value)
+    text = shown(value)
     return text if len(text) <= 80 else f"{text[:76]} ..."

@@ -139,10 +139,13 @@ class WorkerProcess(Process):
             self.worker.take(Stop())
 
     def has_turn(self) -> bool:
-        return self.channel.is_due() or self._is_over()
+        return self.channel.is_due() or self._is_over() or self._retires()
 
     def turn(self) -> None:
-        """Hear what the monitor says, and answer when the time of a job is over."""
+        """Hear what the monitor says, answer when the time of a job is over, and end when that is asked for."""
+        if self._retires():
+            self.run_job()
+            return
         if self._is_over():
             self._send_answer()
         if self.worker is None:
@@ -163,9 +166,15 @@ class WorkerProcess(Process):
         """Whether it would run a job, go on with one, or retire."""
         if self.strand is not None:
             return not self.is_held()
-        return (
-            not self.channel.closed and self._answer_at is None and self.worker is not None and self.worker.has_work()
-        )
+        return self._is_free() and self.worker is not None and self.worker.has_work()
+
+    def _retires(self) -> bool:
+        """Whether the next step is its last."""
+        return self._is_free() and self.worker is not None and self.worker.is_ending()
+
+    def _is_free(self) -> bool:
+        """Whether it is not in the middle of a job."""
+        return not self.channel.closed and self._answer_at is None and self.strand is None
 
     def next_job(self) -> Job | None:
         """The job that it would run."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, overload
 
 from ..job import Job
-from .jobs import AnyTask, address_of_task, arguments_of, call_of
+from .jobs import AnyTask, address_of_task, arguments_of, call_of, shown
 
 READY, FAILED, CRASHED = "ready", "failed", "crashed"
 
@@ -52,7 +52,7 @@ class Run(NamedTuple):
         return self.job.attempt + self.job.deaths
 
     def __str__(self) -> str:
-        about = f": {self.exc!r}" if self.exc is not None else ""
+        about = f": {shown(self.exc)}" if self.exc is not None else ""
         return f"{call_of(self.task, *arguments_of(self.job))}  {self.started:%Y-%m-%d %H:%M:%S} {self.outcome}{about}"
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from typing import Any, Final
 
+from .. import payload
 from ..errors import AutocronError
 from ..job import Job, Stored
 from ..registry import registry
@@ -47,6 +48,7 @@ class Runner:
         self.runs: list[Run] = []
         self.unobserved: dict[bytes, Run] = {}  # failures that nobody has seen
         self._last: Run | None = None
+        self._failed: Run | None = None  # whose error is to be raised
         self._lasting: dict[int, list[Run]] = {}  # worker → the runs that are reported, of the job that takes its time
         world.observe = self._observe
         world.lose = self._lose
@@ -54,13 +56,16 @@ class Runner:
 
     # -- what is run -----------------------------------------------------------------------------------------
 
-    def due(self, runs: list[Run], limit: int, raises: bool, before: int = 0) -> Iterator[WorkerProcess]:
-        """What is due now, and what that enqueues; RunawayTasks for more than `limit` runs beyond those `before`."""
+    def due(self, runs: list[Run], limit: int, raises: bool, before: int = 0) -> Generator[WorkerProcess, None, bool]:
+        """What is due now, and what that enqueues; RunawayTasks for more than `limit` runs beyond those `before`.
+
+        Returns whether that is all: False after an error that is to be raised.
+        """
         while True:
             self.world.pump()
             worker = self.world.next_worker()
             if worker is None:
-                return
+                return True
             while worker.has_job():  # all that it has been given, as a real one does while its monitor is busy
                 if len(runs) - before >= limit and worker.next_job() is not None:
                     raise RunawayTasks(_runaway(runs[before:], limit))
@@ -73,13 +78,16 @@ class Runner:
                     runs.append(run)
                     if worker.lasting is not None:
                         self._lasting[worker.pid] = runs
-                    self._raise(run, raises)
+                    if run.exc is not None and (raises or _passes_through(run.exc)):
+                        self._failed = run
+                        return False
 
     def passing(self, runs: list[Run], target: float, limit: int | None, raises: bool) -> Iterator[WorkerProcess]:
         """What falls due until `target`, event by event; limit=None: MOST_RUNS at each moment."""
         clock, before = self.clock, 0
         while True:
-            yield from self.due(runs, MOST_RUNS if limit is None else limit, raises, before)
+            if not (yield from self.due(runs, MOST_RUNS if limit is None else limit, raises, before)):
+                return
             following = self.world.next_at()
             if following is None or following > target + SAME_S:
                 break
@@ -89,10 +97,12 @@ class Runner:
         if target > clock.time():
             clock.reach(target)
 
-    def _raise(self, run: Run, raises: bool) -> None:
-        """The error of a task, once it is recorded."""
-        if run.exc is None or not (raises or _passes_through(run.exc)):
+    def _raise(self) -> None:
+        """The error of a task, once it is recorded; it may be a StopIteration, which no generator may raise."""
+        run, self._failed = self._failed, None
+        if run is None:
             return
+        assert run.exc is not None
         self.world.pump()
         self.unobserved.pop(run.job.id, None)
         waiting = self.store.waiting()
@@ -116,6 +126,7 @@ class Runner:
                 if refuses_coroutines:
                     _refuse_coroutine(worker.next_job())
                 self.world.run_job(worker)
+            self._raise()
         return self.report(runs, raises)
 
     async def arun(self, steps: Steps, admits: Admits = None, *, raises: bool = True) -> Report:
@@ -123,6 +134,7 @@ class Runner:
         async with self._arunning(admits) as runs:
             for worker in steps(runs):
                 await run_awaiting(worker)
+            self._raise()
         return self.report(runs, raises)
 
     @contextmanager
@@ -153,7 +165,7 @@ class Runner:
         if not worker.is_alive:
             run = Run(job, self.clock.time(), CRASHED)
         elif error is None:
-            run = Run(job, self.clock.time(), READY, ended.value)
+            run = Run(job, self.clock.time(), READY, _as_stored(ended.value))
         else:
             run = self.unobserved[job.id] = Run(job, self.clock.time(), FAILED, None, error)
         self.runs.append(run)
@@ -177,6 +189,13 @@ class Runner:
         if self.unobserved:
             for run in runs:
                 self.unobserved.pop(run.job.id, None)
+
+
+def _as_stored(value: Any) -> Any:
+    """What the application would see: what the function returned may have changed when it is looked at."""
+    if isinstance(value, bool | int | float | str | bytes | None):
+        return value
+    return payload.decode(payload.encode(value, allow_pickle=True), allow_pickle=True)
 
 
 def nothing(job: Job) -> bool:

@@ -42,7 +42,8 @@ def assert_schedule(
 
     times: so often. only, never: on these days: names of weekdays, "weekend", "weekday", dates, functions of the
     datetime, or several of them. at: at these times of day, "HH:MM". min_gap, max_gap: so long between two, in
-    elapsed time. tz: the zone in which they are seen, and in which entries fire that have none. dialect: of a crontab.
+    elapsed time; the latter also to the first one and from the last, so that something must fire. tz: the zone in
+    which they are seen, and in which entries fire that have none. dialect: of a crontab.
 
     Returns the fire times. AssertionError tells about each clause, and what the change of the clocks did.
     """
@@ -88,7 +89,9 @@ class _Seen:
         self.schedules = schedules
         self.zone = zone
         seconds = sorted({at for each in schedules for at in _fire_times(each, low, high)})
-        self.moments = [datetime.fromtimestamp(each, UTC).astimezone(zone) for each in seconds]
+        self.start, *self.moments, self.end = (
+            datetime.fromtimestamp(each, UTC).astimezone(zone) for each in (low, *seconds, high)
+        )
         changes = [(each, change) for each in schedules for change in changes_between(each.tz, low, high)]
         self.changes: list[tuple[Schedule, Change]] = sorted(changes, key=lambda pair: pair[1].at)
 
@@ -149,17 +152,18 @@ def _check_at(seen: _Seen, at: str | time | Iterable[str | time]) -> _Verdict:
 
 def _check_min_gap(seen: _Seen, gap: Duration) -> _Verdict:
     seconds = seconds_of(gap, "min_gap")
-    return _gaps(seen, lambda length: length < seconds, "shorter")
+    return _gaps(seen.moments, lambda length: length < seconds, "shorter")
 
 
 def _check_max_gap(seen: _Seen, gap: Duration) -> _Verdict:
     seconds = seconds_of(gap, "max_gap")
-    return _gaps(seen, lambda length: length > seconds, "longer")
+    # Before the first and behind the last there is at least as long a gap as is seen of it.
+    return _gaps([seen.start, *seen.moments, seen.end], lambda length: length > seconds, "longer")
 
 
-def _gaps(seen: _Seen, is_wrong: Callable[[float], bool], how: str) -> _Verdict:
+def _gaps(moments: list[datetime], is_wrong: Callable[[float], bool], how: str) -> _Verdict:
     wrong = []
-    for one, next_one in pairwise(seen.moments):
+    for one, next_one in pairwise(moments):
         length = next_one.timestamp() - one.timestamp()
         if is_wrong(length):
             changed = ", the clocks change" if one.utcoffset() != next_one.utcoffset() else ""

@@ -303,8 +303,10 @@ class World:
         """Let everything happen that can at this moment; how many jobs were run."""
         self.pump()
         jobs = 0
-        while self.run_one():
-            jobs += 1
+        while (worker := self.next_worker()) is not None:
+            is_job = worker.next_job() is not None or worker.strand is not None  # else it only retires
+            self.run_job(worker)
+            jobs += is_job and worker.strand is None  # else a trap holds it
             self.pump()
         return jobs
 

@@ -127,6 +127,37 @@ class TestInAClass:
     run(pytester).assert_outcomes(passed=6)
 
 
+def test_an_async_test_of_django_has_its_connection_in_another_thread(pytester: pytest.Pytester) -> None:
+    """testing 2.5: tasks see what an async TestCase has not committed, and what they write is rolled back."""
+    django_project(
+        pytester,
+        """
+from django.test import TestCase
+
+@autocron.delay
+def count():
+    return User.objects.count()
+
+@autocron.delay
+async def acount():
+    return await User.objects.acount()
+
+class Users(AutocronTestCase, TestCase):
+    async def test_one(self):
+        await self.async_client.get("/asignup")
+        count()
+        acount()
+        self.assertEqual((await arun_pending()).results, [1, 1, 1])
+        self.assertEqual((await User.objects.aget()).last_name, "welcomed")
+
+    async def test_another(self):
+        count()
+        self.assertEqual((await afast_forward("1h")).results, [0])
+""",
+    )
+    run(pytester).assert_outcomes(passed=2)
+
+
 def test_what_waits_for_the_commit_is_hinted_at(pytester: pytest.Pytester) -> None:
     """testing 2.5: on_commit needs django_capture_on_commit_callbacks: the failing claim, and the end, say so."""
     django_project(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
@@ -18,6 +20,7 @@ from autocron.testing import (
     Report,
     RunawayTasks,
     TaskPending,
+    assert_enqueued,
     assert_ran,
     captured,
     engine,
@@ -268,6 +271,36 @@ def test_polls_for_a_result_whose_time_is_over_raise(fake_engine: FakeEngine) ->
         poll()
 
 
+@pytest.mark.parametrize("ask", [lambda result: result.is_ready(), lambda result: autocron.get_results()])
+def test_polls_of_another_thread_end_too(fake_engine: FakeEngine, ask: Callable[[autocron.Result[None]], Any]) -> None:
+    """testing 2.5: nothing hangs: not the request of a test client either, for which the test just waits."""
+
+    @autocron.delay
+    def never() -> None: ...
+
+    result = never()
+
+    def poll() -> None:
+        while True:
+            ask(result)
+
+    with ThreadPoolExecutor(1) as threads:
+        polling = threads.submit(poll)
+        with pytest.raises(TaskPending, match="never was asked for 1000 times and has not run"):
+            polling.result()
+
+
+def test_all_results_may_be_looked_at_often(fake_engine: FakeEngine) -> None:
+    """testing 2.5: who asks for all of them need not wait for one."""
+
+    @autocron.delay
+    def never() -> None: ...
+
+    never()
+    for _ in range(100):
+        assert [each.function_name for each in autocron.get_results()] == ["never"]
+
+
 def test_what_a_block_registers_is_captured(fake_engine: FakeEngine) -> None:
     """contract 7: `captured` lists only what the block has enqueued."""
 
@@ -298,6 +331,93 @@ def test_inline_runs_the_call_before_it_returns(fake_engine: FakeEngine) -> None
         assert outer().is_ready()
     assert ran == ["outer", "inner"]
     assert fake_engine.enqueued(inner)
+
+
+def test_inline_runs_what_another_thread_calls_meanwhile(fake_engine: FakeEngine) -> None:
+    """contract 7: mode inline: threads of a live server; a job beside one that is run comes right after that."""
+    begun, called = threading.Event(), threading.Event()
+    done = []
+
+    @autocron.delay
+    def slow() -> None:
+        begun.set()
+        called.wait()
+        done.append("slow")
+
+    @autocron.delay
+    def beside() -> None:
+        done.append("beside")
+
+    with fake_engine.mode("inline"), ThreadPoolExecutor(1) as threads:
+        calling = threads.submit(slow)
+        begun.wait()
+        result = beside()
+        called.set()
+        calling.result()
+        assert done == ["slow", "beside"]
+        assert result.is_ready()
+
+
+def test_a_stop_iteration_of_a_task_is_raised_as_it_is(fake_engine: FakeEngine) -> None:
+    """contract 7: the original exception object is raised."""
+
+    @autocron.delay
+    def first() -> int:
+        return next(iter(()))
+
+    first()
+    with pytest.raises(StopIteration):
+        run_pending()
+    first()
+    with pytest.raises(StopIteration):
+        fast_forward("1h")
+    assert len(history().failed) == 2
+
+
+class Row:
+    """Detached from its session."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("its session is closed")
+
+
+def test_a_repr_that_raises_hides_nothing(fake_engine: FakeEngine) -> None:
+    """contract 7: the exception of the task is raised, whatever its arguments are."""
+
+    @autocron.delay
+    def take(row: Row) -> None:
+        raise LookupError(row)
+
+    take(Row())
+    with pytest.raises(LookupError) as caught:
+        run_pending()
+    shown = "<Row, whose repr() raises RuntimeError>"
+    assert f"take(row={shown})" in caught.value.__notes__[0]
+    assert "<LookupError, whose repr() raises RuntimeError>" in str(history())
+    with pytest.raises(AssertionError, match="no match"):
+        assert_enqueued(take, 3)
+
+
+def test_reports_show_what_was_stored(fake_engine: FakeEngine) -> None:
+    """testing 2.5: results are serialised as in production."""
+    state = []
+
+    @autocron.delay
+    def grow() -> list[int]:
+        state.append(1)
+        return state
+
+    one, two = grow(), grow()
+    report = run_pending()
+    assert one.is_ready()
+    assert two.is_ready()
+    assert report.results == [one.result, two.result] == [[1], [1, 1]]
+
+
+def test_an_engine_comes_into_force_once(fake_engine: FakeEngine) -> None:
+    """style 10: a mistake that would leave it in force for ever is refused."""
+    with pytest.raises(autocron.AutocronError, match="in force already"):
+        fake_engine.__enter__()
 
 
 def test_the_history_has_all_runs(fake_engine: FakeEngine) -> None:

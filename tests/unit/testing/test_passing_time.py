@@ -422,8 +422,8 @@ def test_moving_time_inside_a_task_is_refused(fake_engine: FakeEngine, move: Cal
         (lambda: travel_to("1960-01-01"), "when='1960-01-01': the clock can only stand between"),
         (lambda: in_force(start="1960-01-01").__enter__(), "start='1960-01-01': the clock can only stand between"),
         (lambda: fast_forward("-1h"), "by='-1h': it cannot be negative or endless; `travel_to` goes back in time"),
-        (lambda: fast_forward("1h", limit=0), "limit=0: a whole number from 1 on is needed, or None for no limit"),
-        (lambda: run_pending(limit=0), "limit=0: a whole number from 1 on is needed, or None for no limit"),
+        (lambda: fast_forward("1h", limit=0), "limit=0: a whole number from 1 on is needed"),
+        (lambda: run_pending(limit=0), "limit=0: a whole number from 1 on is needed"),
         (lambda: upcoming(-1), "n=-1: how many fire times, from 0 on"),
     ],
 )

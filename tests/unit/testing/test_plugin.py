@@ -169,6 +169,41 @@ def test_two():
     result.stdout.fnmatch_lines(["autocron: start() was called * and started nothing (autocron_guard)"])
 
 
+def test_a_test_may_be_real_under_the_guard(pytester: pytest.Pytester) -> None:
+    """contract 7: mode off: autocron is real, in a test that says so."""
+    body = """
+@pytest.mark.autocron(mode="off")
+def test_real():
+    for each in range(2):
+        assert not autocron.engine.current().guards
+        with pytest.raises(FileNotFoundError): autocron.start("/no/such/directory/app.db")
+        autocron.stop()
+def test_guarded():
+    assert autocron.start("/no/such/directory/app.db") is True
+"""
+    run(pytester, body, ini="autocron_guard = true").assert_outcomes(passed=2)
+
+
+def test_an_engine_of_ones_own_is_the_current_one_under_the_guard(pytester: pytest.Pytester) -> None:
+    """contract 7: `Engine(interface=…)` in a test; the guard is for the real world."""
+    body = """
+from random import Random
+from autocron.interface import Interface
+def test_own():
+    guard = autocron.engine.current()
+    store, spawner = MemoryStore(), InProcessSpawner()
+    engine = autocron.Engine(interface=Interface(FakeClock(), spawner, lambda address: store, Random(0)))
+    for each in range(2):
+        assert engine.start("app.db")
+        assert autocron.engine.current() is engine
+        send()
+        assert spawner.run_pending() == 1
+        engine.stop()
+        assert autocron.engine.current() is guard
+"""
+    run(pytester, body, ini="autocron_guard = true").assert_outcomes(passed=1)
+
+
 def test_the_guard_alone_leaves_datetime_alone(pytester: pytest.Pytester) -> None:
     """contract 7: a test that does not know of autocron does not find its time standing still."""
     body = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
@@ -11,7 +12,7 @@ import pytest
 
 import autocron
 from autocron.schedule import Schedule
-from autocron.testing import assert_schedule, fake_engine
+from autocron.testing import FakeEngine, assert_schedule, fake_engine
 from autocron.testing.firings import upcoming
 
 
@@ -110,6 +111,35 @@ def test_an_entry_with_a_zone_of_its_own_minds_the_clocks_of_no_other() -> None:
 def test_the_range_may_begin_within_a_second() -> None:
     """contract 7: what fires before the start is not in the range."""
     assert len(assert_schedule("0 3 * * *", start="2027-01-01T03:00:00.5", end="2027-01-03", times=1, tz="UTC")) == 1
+
+
+@pytest.mark.parametrize(
+    ("crontab", "wrong"),
+    [
+        ("0 0 1 6 *", "1 longer: Mon 2027-02-01 00:00 UTC to Mon 2027-03-01 00:00 UTC (28d)"),
+        (
+            "0 3 2 2 *",
+            "2 longer: Mon 2027-02-01 00:00 UTC to Tue 2027-02-02 03:00 UTC (1d 3h), Tue 2027-02-02 03:00 UTC to",
+        ),
+    ],
+)
+def test_a_longest_gap_is_one_where_nothing_fires_too(crontab: str, wrong: str) -> None:
+    """contract 7: max_gap: a schedule that never fires has the longest gap of all."""
+    with pytest.raises(AssertionError, match=re.escape(wrong)):
+        assert_schedule(crontab, start="2027-02-01", end="2027-03-01", max_gap="25h", tz="UTC", dialect="unix")
+
+
+def test_a_task_below_a_decorator_is_found(fake_engine: FakeEngine) -> None:
+    """contract 7: functools.wraps leads to it."""
+
+    @autocron.cron("0 3 * * *", tz="UTC")
+    def nightly() -> None: ...
+
+    @functools.wraps(nightly)
+    def watched() -> None:
+        nightly()
+
+    assert_schedule(watched, year=2027, times=365)
 
 
 def test_an_unknown_zone_is_named() -> None:

@@ -136,6 +136,15 @@ def test_a_monitor_that_is_asked_to_stop_is_followed_by_another(library: Library
     assert not library.spawner.spawned[0].is_alive
 
 
+def test_a_stop_ends_everybody(library: Library) -> None:
+    """contract 1: stop() ends the workers and the monitor; a retirement is no job."""
+    library.spawner.stop("worker")
+    assert library.spawner.run_pending() == 0
+    assert [child.is_alive for child in library.spawner.spawned] == [True, False, False, True, True]
+    library.engine.stop()
+    assert not any(child.is_alive for child in library.spawner.spawned)
+
+
 def test_who_does_not_live_cannot_be_killed(library: Library) -> None:
     """testing 1: what cannot succeed raises at once, and says what there is."""
     with pytest.raises(autocron.AutocronError, match=r"'wroker': no such process lives; there are: monitor, worker"):
