@@ -44,7 +44,7 @@ class Task(Generic[P, R]):
         self.address = address
         registry.add_task(self.address, function)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
         """Register a call and return its Result at once.
 
         TypeError for arguments that do not fit, PayloadError for arguments that cannot be stored, StoreError

@@ -361,7 +361,7 @@ class Engine:
         registrar = self._registrar
         if registrar is not None and not self._is_worker:
             self._is_exiting = True
-            registrar.flush(FLUSH_S)
+            registrar.end(FLUSH_S)
 
     def bind(self, interface: Interface, address: str, registrar: Registrar, pickle_allowed: bool) -> None:
         """Make this the engine of a worker: its link is the worker's channel."""

@@ -252,12 +252,18 @@ class Store(Protocol):
         """One job, in whatever state it is."""
 
     def results(self, after: bytes, limit: int) -> list[Stored]:
-        """Jobs in the order of registration, beginning behind `after`."""
+        """Jobs in the order of registration, beginning behind `after`; none: there are no more.
 
-    def select(self, selection: Selection, limit: int) -> tuple[list[Stored], Selection | None]:
+        Where they are large, these are fewer than `limit`: together they make a message of sane size.
+        """
+
+    def select(
+        self, selection: Selection, limit: int, *, with_payloads: bool = True
+    ) -> tuple[list[Stored], Selection | None]:
         """Some of the selected jobs, and what of the selection is not looked at yet (None: nothing).
 
-        There may be none among those looked at, and more behind them: one call takes a bounded time.
+        There may be none among those looked at, and more behind them: one call takes a bounded time, and gives fewer
+        than `limit` where they are large. Without payloads, results are left out as well.
         """
 
     def retry(self, ids: Sequence[bytes], *, now: float) -> int:

@@ -46,7 +46,7 @@ FAILED: Final = "failed"  # (request, path, reason)
 
 # monitor → worker
 PREPARE: Final = "prepare"  # (spec, whether pickles are allowed): once, before the first job
-RUN: Final = "run"  # ([job, …])
+RUN: Final = "run"  # ([job, …], [id of a job for which older workers were too old, …])
 TAKE_BACK: Final = "take_back"  # (): give back what you have not begun
 REFRESH: Final = "refresh"  # (): end before the next job if your code is stale
 END: Final = "end"  # (): finish what you run, then exit
@@ -55,5 +55,6 @@ INTERRUPT: Final = "interrupt"  # (): the grace is over, stop what you run
 # worker → monitor
 READY: Final = "ready"  # (): I am up
 DONE: Final = "done"  # (outcome,)
+OUTDATED: Final = "outdated"  # (job id,): it fails here, but the files have changed; released next
 RELEASED: Final = "released"  # ([job id, …]): not begun, or interrupted
 RETIRED: Final = "retired"  # (): I take no further job

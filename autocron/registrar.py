@@ -187,12 +187,20 @@ class Registrar:
         self.bell.ring()
         until = self.interface.clock.monotonic() + within_s
         if self._interrupts() or not self.background.wait_for(self.is_idle, until):
+            self._write_directly()
+
+    def end(self, within_s: float) -> None:
+        """The last flush of this process."""
+        self.flush(within_s)
+        if not self.is_idle():
             self._write_at_last()
 
     def _write_at_last(self) -> None:
         reason = self._write_directly()
         if reason is not None:
-            logger.error("%d registrations are lost: %s", len(self._outbox.all()[0]), reason)
+            # A monitor has them, which may store them after all.
+            have = "are not stored yet, and may be lost" if self.link is not None else "are lost"
+            logger.error("%d registrations %s: %s", len(self._outbox.all()[0]), have, reason)
 
     def is_idle(self) -> bool:
         """Whether everything handed over is safe."""
@@ -408,11 +416,11 @@ class Registrar:
         self.background.stop()
         if isinstance(self.background, InCaller):  # a thread closes it when it has ended
             self.bell.close()
+        self._write_at_last()  # what other threads have registered meanwhile
         with self.mutex:
             if self.link is not None:
                 self.link.close()
                 self.link = None
-        self._write_at_last()  # what other threads have registered meanwhile
 
     def let_go(self) -> None:
         """In a forked child: close what the fork has copied."""

@@ -64,6 +64,7 @@ class Worker:
         self._observe = observe
         self._ending = False
         self._refresh = False
+        self._new_enough: set[bytes] = set()  # for these jobs, for which older workers were too old
 
     # -- what is heard ---------------------------------------------------------------------------------------
 
@@ -85,6 +86,7 @@ class Worker:
     def _receive(self, body: Body) -> None:
         kind = body[0]
         if kind == messages.RUN:
+            self._new_enough.update(*body[2:])
             self.backlog.extend(map(Job._make, body[1]))
         elif kind == messages.TAKE_BACK:
             self._give_back()
@@ -145,6 +147,7 @@ class Worker:
             self.channel.send((messages.RELEASED, [job.id]))
         else:
             if outcome is None:
+                self.channel.send((messages.OUTDATED, job.id))
                 self.backlog.appendleft(job)
                 return self._retire()
             self.interface.call(WORKER_ANSWER, self.channel.send, (messages.DONE, tuple(outcome)))
@@ -175,7 +178,7 @@ class Worker:
         except Interrupted:
             raise
         except BaseException as error:
-            if self.code.is_stale():
+            if job.id not in self._new_enough and self.code.is_stale():
                 return None
             return self._failed(job, Ended(None, _unloadable(job, error), error), monotonic() - started)
         attempt.set(job.attempt + job.deaths)

@@ -241,6 +241,8 @@ class Monitor:
         kind = body[0]
         if kind == messages.DONE:
             self.dispatcher.done(member, body[1])
+        elif kind == messages.OUTDATED:
+            self.dispatcher.outdated(member, body[1])
         elif kind == messages.RELEASED:
             self.dispatcher.released(member, body[1])
         elif kind == messages.REGISTER:

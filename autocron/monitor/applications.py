@@ -10,14 +10,13 @@ from typing import Any, Final
 from .. import messages
 from ..errors import AutocronError, StoreError
 from ..interface import Channel, Interface, Store
-from ..job import Job, Selection, Stored
+from ..job import Job, Selection
 from ..payload import NO_ARGUMENTS
 from ..settings import Settings, SettingsError
 from .pool import Pool
 
 logger = logging.getLogger("autocron.monitor.applications")
 
-PAGE_BYTES: Final = 1 << 20
 COUNTING: Final = 0.05  # of the time at most goes into counting jobs, however often somebody asks
 
 
@@ -122,7 +121,7 @@ class Applications:
             return tuple(found if question == messages.RESULT else found._replace(payload=b""))
         if question == messages.RESULTS:
             after, limit = argument
-            return self._page(self.store.results(after, limit))
+            return [tuple(each) for each in self.store.results(after, limit)]
         if question == messages.SETTINGS:
             if argument:
                 self.change(argument)
@@ -141,25 +140,9 @@ class Applications:
             return self._fire(argument)
         raise AutocronError(f"{question!r} is a question this monitor does not know")
 
-    def _page(self, found: list[Stored]) -> list[Any]:
-        """As much as makes a message of sane size; the peer asks on behind the last one."""
-        size = 0
-        page: list[Any] = []
-        for each in found:
-            size += len(each.payload) + len(each.result)
-            if page and size > PAGE_BYTES:
-                break
-            page.append(tuple(each))
-        return page
-
     def _jobs(self, selection: tuple[Any, ...], limit: int, with_payloads: bool) -> tuple[list[Any], Any]:
-        found, rest = self.store.select(Selection._make(selection), limit)
-        if not with_payloads:
-            found = [each._replace(payload=b"", result=b"") for each in found]
-        page = self._page(found)
-        if len(page) < len(found):
-            rest = Selection._make(selection).beyond(found[len(page) - 1].id)
-        return page, None if rest is None else tuple(rest)
+        found, rest = self.store.select(Selection._make(selection), limit, with_payloads=with_payloads)
+        return [tuple(each) for each in found], None if rest is None else tuple(rest)
 
     def _fire(self, key: str) -> bytes:
         """A job of an entry, beside its fire times."""
@@ -192,7 +175,7 @@ class Applications:
                 for each in self.pool.members.values()
             ],
             "entries": [tuple(each) for each in self.store.entries()],  # also those that nobody announces now
-            "applications": [dict(each.spec) for each in self.linked.values() if each.counts and not each.leaving],
+            "applications": [_shown(each.spec) for each in self.linked.values() if each.counts and not each.leaving],
             **self.about(),
         }
 
@@ -204,3 +187,8 @@ class Applications:
             ended = clock.monotonic()
             self._count_at = ended + (ended - started) / COUNTING
         return self._counts
+
+
+def _shown(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a spec everybody may see: environments hold secrets."""
+    return {name: value for name, value in spec.items() if name != "environment"}

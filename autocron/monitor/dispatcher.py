@@ -79,6 +79,7 @@ class Dispatcher:
         self._stored: list[tuple[Channel, int]] = []
         self._outcomes: list[Outcome] = []
         self._durations: dict[str, float] = {}
+        self._outdated: dict[bytes, int] = {}  # jobs that need newer code than this worker's and those before it
 
     # -- registrations ---------------------------------------------------------------------------------------
 
@@ -229,7 +230,8 @@ class Dispatcher:
             batch = self._batch(member, share)
             if not batch:
                 break
-            self.interface.call(MONITOR_DISPATCH, member.channel.send, (messages.RUN, batch))
+            fresh = [id for id, number in self._outdated.items() if id in member.inflight and number < member.number]
+            self.interface.call(MONITOR_DISPATCH, member.channel.send, (messages.RUN, batch, fresh))
         self.ready.extend(held)
 
     def _hold_back(self, admits: Callable[[Job], bool]) -> list[Job]:
@@ -278,12 +280,18 @@ class Dispatcher:
         job = member.drop(outcome.id)
         if job is None:
             return  # late: the job was given up or is somebody else's
+        self._outdated.pop(job.id, None)
         member.heard = self.interface.clock.monotonic()
         member.recalled = False
         average = self._durations.get(job.task)
         new = outcome.duration_s
         self._durations[job.task] = new if average is None else average + WEIGHT * (new - average)
         self._outcomes.append(outcome)
+
+    def outdated(self, member: Member, id: bytes) -> None:
+        """A worker's code is too old for a job that it has begun. A worker newer than all of now has the last word."""
+        if id in member.inflight:
+            self._outdated.setdefault(id, self.pool.newest)
 
     def released(self, member: Member, ids: list[bytes]) -> None:
         """A worker gives back jobs that it has not begun, or was interrupted in."""
@@ -321,6 +329,7 @@ class Dispatcher:
         error = f"the worker died ({how}) while running this task"
         logger.error("job %s of %s is given up after %d deaths: %s", job.id.hex(), job.task, job.deaths, error)
         self._outcomes.append(Outcome(job.id, Status.ERROR.value, b"", error))
+        self._outdated.pop(job.id, None)
 
     def settle(self, now: float) -> list[bytes]:
         """Record outcomes; the jobs that have ended."""

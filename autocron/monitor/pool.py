@@ -29,6 +29,7 @@ class Member:
     inflight: dict[bytes, tuple[Job, float]] = field(default_factory=dict)  # with the seconds it may take
     load_s: float = 0.0
     load_bytes: int = 0
+    number: int = 0  # later ones have higher ones
     heard: float = 0.0  # monotonic
     ready: bool = False
     ending: bool = False
@@ -63,6 +64,7 @@ class Pool:
         self.target = 0
         self.spec: Mapping[str, Any] = {}
         self.pickle_allowed = False
+        self.newest = 0  # number of the worker that was spawned last
         self._failures = 0
         self._spawn_at = 0.0  # monotonic
         self._interrupt_at: float | None = None
@@ -95,7 +97,8 @@ class Pool:
             logger.error("cannot start a worker: %s; next try in %.1f s", why, max(0.0, self._spawn_at - now))
             return
         channel.send((messages.PREPARE, dict(self.spec), self.pickle_allowed))
-        self.members[channel] = Member(channel, self.spec, heard=now)
+        self.newest += 1
+        self.members[channel] = Member(channel, self.spec, number=self.newest, heard=now)
         logger.info("worker %d started", channel.pid)
 
     def _fail(self, now: float) -> None:

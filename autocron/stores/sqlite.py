@@ -6,6 +6,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from math import inf
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from .errors import translated
 logger = logging.getLogger("autocron.stores")
 
 SCANNED: Final = 10_000  # jobs that one `select` looks at: some 10 ms
+PAGE_BYTES: Final = 1 << 20  # after which a page is full
 
 LATEST: Final = 253402214400.0  # UTC epoch seconds; later than that no datetime is
 
@@ -40,6 +42,7 @@ STORED: Final = (
     " CAST(coalesce(result, x'') AS BLOB), CAST(coalesce(error, '') AS TEXT),"
     f" min(CAST(coalesce(prune_at, 0) AS REAL), {LATEST}), CAST(deaths AS INTEGER), CAST(entry AS TEXT) FROM jobs"
 )
+BARE: Final = STORED.replace("CAST(payload AS BLOB)", "x''").replace("CAST(coalesce(result, x'') AS BLOB)", "x''")
 ENTRIES: Final = (
     "SELECT CAST(key AS TEXT), CAST(spec AS TEXT), CAST(last_fire AS REAL), CAST(last_job AS BLOB) FROM entries"
     " ORDER BY key"
@@ -186,10 +189,23 @@ class SQLiteStore(Connection):
 
     def results(self, after: bytes, limit: int) -> list[Stored]:
         with translated(self.path):
-            rows = self._db.execute(f"{STORED} WHERE id > ? ORDER BY id LIMIT ?", (after, limit)).fetchall()
-        return [Stored._make(row) for row in rows]
+            return self._page(f"{STORED} WHERE id > ? ORDER BY id LIMIT ?", (after, limit))[0]
 
-    def select(self, selection: Selection, limit: int) -> tuple[list[Stored], Selection | None]:
+    def _page(self, query: str, arguments: Sequence[Any]) -> tuple[list[Stored], bool]:
+        """What one message can well hold, at least one row, without reading more; whether there may be more."""
+        found: list[Stored] = []
+        size = 0
+        with closing(self._db.execute(query, arguments)) as rows:
+            for row in rows:
+                found.append(each := Stored._make(row))
+                size += len(each.payload) + len(each.result) + len(each.error)
+                if size > PAGE_BYTES:
+                    return found, True
+        return found, False
+
+    def select(
+        self, selection: Selection, limit: int, *, with_payloads: bool = True
+    ) -> tuple[list[Stored], Selection | None]:
         order = "DESC" if selection.newest_first else "ASC"
         statuses = selection.statuses or tuple(Status)
         between = (selection.after, selection.before)
@@ -199,13 +215,13 @@ class SQLiteStore(Connection):
                 (*between, SCANNED - 1),
             ).fetchone()
             looked_at = "" if last is None else f"AND id {'>=' if selection.newest_first else '<='} ?"
-            rows = self._db.execute(
-                f"{STORED} WHERE id > ? AND id < ? {looked_at} AND CAST(task AS TEXT) GLOB CAST(? AS TEXT)"
+            columns = STORED if with_payloads else BARE
+            found, is_full = self._page(
+                f"{columns} WHERE id > ? AND id < ? {looked_at} AND CAST(task AS TEXT) GLOB CAST(? AS TEXT)"
                 f" AND status IN ({', '.join('?' * len(statuses))}) ORDER BY id {order} LIMIT ?",
                 (*between, *(last or ()), _encoded(selection.task), *map(int, statuses), limit),
-            ).fetchall()
-        found = [Stored._make(row) for row in rows]
-        if len(found) == limit:
+            )
+        if is_full or len(found) == limit:
             return found, selection.beyond(found[-1].id)
         return found, None if last is None else selection.beyond(last[0])
 

@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from .. import messages
 from ..interface import Closed, Event, Message
@@ -19,6 +20,9 @@ from ..run import Interrupted
 from .channels import SocketChannel
 from .linux import die_with_parent, name_process
 from .logs import set_up_logging
+
+if TYPE_CHECKING:
+    from ..worker import Worker
 
 
 def main(role: str, fd: str, address: str, *more: str) -> None:
@@ -46,7 +50,6 @@ def run_monitor(sock: socket.socket, address: str, create: str = "", zones: str 
 
     name_process("autocron-mon")
     use_zone_directories(zones.split(os.pathsep))
-    os.environ.pop("PYTHONINSPECT", None)  # a worker would want to be looked into when it has ended
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # Woken by an application that registers something, it does not take that one's processor.
@@ -66,7 +69,7 @@ def run_monitor(sock: socket.socket, address: str, create: str = "", zones: str 
         _exit()
 
 
-def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> None:
+def run_worker(sock: socket.socket, address: str, slot: int, slots: int, monitor: int) -> None:
     """A worker process."""
     started = time.time()
     die_with_parent(signal.SIGKILL)
@@ -81,7 +84,7 @@ def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> No
     from .threads import BackgroundThread  # noqa: PLC0415
 
     name_process(WORKER)
-    spawner = WorkerProcesses(address, slot)
+    spawner = WorkerProcesses(slots, slot)
     interface = real_interface(spawner)
     channel = SocketChannel(sock, monitor, patient=True)
     spec, pickle_allowed, already = _await_spec(spawner, channel)
@@ -94,17 +97,15 @@ def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> No
     )
     interrupter.is_running = lambda: worker.running is not None
 
-    def hear() -> bool:
-        if not worker.hear():
-            os._exit(1)  # the monitor is gone, and with it whoever waits for us
-        return True
-
     note = spawner.begin
 
     def begin(job: bytes | None) -> None:
         if job is not None:
             spawner.attend()
             interrupter.listen()
+        elif not channel.is_ours():
+            logging.getLogger("autocron.worker").error("a task has closed the channel of its worker, which ends")
+            os._exit(1)  # with the job begun: it is to blame
         note(job)
 
     def in_child() -> None:
@@ -116,7 +117,7 @@ def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> No
     spawner.on_fork(in_child)
     for event in already:
         worker.take(event)
-    background = BackgroundThread(hear, worker.bell)
+    background = BackgroundThread(partial(_hear, worker), worker.bell)
     registrar = Registrar(interface, address, link=channel, background=background)
     worker.reply = registrar.receive
     engine.bind(interface, address, registrar, pickle_allowed)
@@ -124,6 +125,20 @@ def run_worker(sock: socket.socket, address: str, slot: int, monitor: int) -> No
     worker.loop(background)
     # Leave as any program does: what tasks have set up may want to flush or to close.
     sys.exit(0)
+
+
+def _hear(worker: Worker) -> bool:
+    """One pass over what the monitor says. A process that can hear no more is of no use to anybody."""
+    try:
+        is_there = worker.hear()
+    except Exception:
+        if worker.running is not None:  # the job may have taken what is missing, and give it back
+            raise
+        logging.getLogger("autocron.worker").exception("this worker cannot hear its monitor any more, and ends")
+        os._exit(1)
+    if not is_there:
+        os._exit(1)  # the monitor is gone, and with it whoever waits for us
+    return True
 
 
 def _observe(job: object, ended: object) -> None:

@@ -111,12 +111,23 @@ class SocketListener:
             self._is_told = True
             logger.error("%s: no further process can be linked (%s); trying again", self._address, reason)
 
+    def is_displaced(self) -> bool:
+        """Whether the directory has been removed under us, by whoever tidies up: nobody finds us, or another one."""
+        try:
+            found = os.stat(self.directory / "lock")
+        except FileNotFoundError:
+            return True
+        except OSError:  # it cannot be said
+            return False
+        return not os.path.samestat(found, os.fstat(self._lock_fd))
+
     def close(self) -> None:
         if self._lock_fd < 0:
             return
         self._rest.close()
         self._socket.close()
-        remove_directory(self._address)
+        if not self.is_displaced():
+            remove_directory(self._address)
         os.close(self._lock_fd)
         self._lock_fd = -1
 

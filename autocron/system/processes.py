@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import select
 import signal
@@ -25,10 +26,13 @@ from . import address as addresses
 from . import links, tree
 from .bell import PipeBell, attending
 from .channels import SocketChannel
+from .clock import SystemClock
 from .frameworks import django_settings, reloader
 from .threads import BackgroundThread, can_have_threads
 from .waiting import Ownable, Pollable, renew, wait
 from .zones import zone_directories
+
+logger = logging.getLogger("autocron.system")
 
 PACKAGE_PARENT: Final = str(Path(__file__).resolve().parents[2])
 # The directory of the package is on the path only while it is found: other packages there must not hide a module.
@@ -44,6 +48,7 @@ DETACH: Final = (
 )
 ALIVE_S: Final = 15.0  # for that
 ENDING_S: Final = 1.0  # from the end of its link to its own
+LOOK_S: Final = 1.0  # between two looks whether a monitor is where it can be found, if it does anything at all
 STARTING_S: Final = 5.0  # then we start a monitor beside a starter that seems to be stopped; the lock decides
 
 
@@ -105,7 +110,9 @@ class Processes:
             self._channels.add(channel := SocketChannel(ours, pid))
         return channel
 
-    def _start(self, command: list[str], role: str, fd: int, address: str, *more: str, **options: Any) -> int:
+    def _start(
+        self, command: list[str], role: str, fd: int, address: str, *more: str, also: Sequence[int] = (), **options: Any
+    ) -> int:
         import subprocess  # noqa: PLC0415 - a worker starts nothing
 
         # A closed stderr would become the next file that the child opens, and the log would go into that. Here it may
@@ -117,7 +124,7 @@ class Processes:
         process: subprocess.Popen[bytes] = subprocess.Popen(
             [*command, role, str(fd), address, *more],
             stdin=subprocess.DEVNULL,
-            pass_fds=(fd,),
+            pass_fds=(fd, *also),
             **outputs,
             **options,
         )
@@ -212,6 +219,7 @@ class Processes:
             # Each once: who looks in the same places in the same order sees the same code.
             "path": [*dict.fromkeys(_absolute(str(each), directory) for each in sys.path if isinstance(each, str))],
             "directory": directory,
+            "environment": dict(os.environ),
             "main": main_module(),
             "argv": [str(each) for each in getattr(sys, "argv", [])],
             "pid": os.getpid(),
@@ -284,6 +292,13 @@ def _is_inherited(fd: int) -> bool:
         return False
 
 
+def _environment(spec: Mapping[str, Any]) -> Mapping[str, str]:
+    """What the application has in its own, which may be newer than the monitor's."""
+    environment = {**spec.get("environment", os.environ)}
+    environment.pop("PYTHONINSPECT", None)  # a worker would want to be looked into when it has ended
+    return environment
+
+
 def _socketpair() -> tuple[socket.socket, socket.socket]:
     """Ours, and one for a child, which is none of the numbers of its standard streams."""
     ours, theirs = socket.socketpair()
@@ -343,12 +358,15 @@ class MonitorProcesses(Processes):
         self._timer = Timer()
         self._open_slots = Slots
         self._slots: Slots | None = None
+        self._listener: links.SocketListener | None = None
+        self._look_at = 0.0  # monotonic; whether the listener can still be found
         self._workers: dict[int, tuple[SocketChannel, int]] = {}
         self._begun: dict[SocketChannel, bytes | None] = {}
 
     def listen(self, address: str) -> Listener | None:
         listener = links.SocketListener.open(address)
         if listener is not None:
+            self._listener = listener
             self._slots = self._open_slots(listener.directory)
         return listener
 
@@ -374,7 +392,15 @@ class MonitorProcesses(Processes):
             slot = self._slots.take()
             undo.callback(self._slots.free, slot)
             pid = self._start(
-                command, role, theirs.fileno(), address, str(slot), str(os.getpid()), process_group=0, cwd=directory
+                command,
+                role,
+                theirs.fileno(),
+                address,
+                *map(str, (slot, self._slots.fd, os.getpid())),
+                also=(self._slots.fd,),
+                process_group=0,
+                cwd=directory,
+                env=_environment(spec),
             )
             undo.pop_all()
         give_back(pid)
@@ -388,6 +414,12 @@ class MonitorProcesses(Processes):
         if self._signals.has_dead:
             self._signals.has_dead = False
             events += self._ended()
+        if self._listener is not None and (now := SystemClock.monotonic()) >= self._look_at:
+            self._look_at = now + LOOK_S
+            if self._listener.is_displaced():
+                logger.error("%s is removed: another monitor takes over", self._listener.directory)
+                self._listener = None
+                events.append(Stop())
         return events
 
     def _ended(self) -> Iterator[Event]:
@@ -432,11 +464,11 @@ class MonitorProcesses(Processes):
 class WorkerProcesses(Processes):
     """A worker's view: its channel, and the slot where it notes what it has begun."""
 
-    def __init__(self, address: str, slot: int) -> None:
+    def __init__(self, slots: int, slot: int) -> None:
         super().__init__()
         from .slots import Slot  # noqa: PLC0415 - an application needs no mmap
 
-        self._slot = Slot(addresses.directory_of(address), slot)
+        self._slot = Slot(slots, slot)
         self._signals = _Children()
         self.begin = self._slot.begin  # type: ignore[method-assign]
         self.attend = self._signals.attend

@@ -22,12 +22,12 @@ class Slots:
     """The monitor's view of the file."""
 
     def __init__(self, directory: Path) -> None:
-        self._fd = os.open(directory / "slots", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self.fd = os.open(directory / "slots", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self._used: set[int] = set()
 
     def previous(self) -> tuple[int, int, str, list[bytes]]:
         """Pid, start time and boot of the monitor that wrote here before (0: none), and the jobs begun under it."""
-        data = os.pread(self._fd, os.fstat(self._fd).st_size, 0)
+        data = os.pread(self.fd, os.fstat(self.fd).st_size, 0)
         if len(data) < SLOT:
             return 0, 0, "", []
         pid, started, boot = HEADER.unpack_from(data)
@@ -41,32 +41,32 @@ class Slots:
 
     def reset(self, pid: int, started: int, boot: str) -> None:
         """Begin anew for this monitor."""
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, HEADER.pack(pid, started, boot.encode()).ljust(SLOT, b"\0"), 0)
+        os.ftruncate(self.fd, 0)
+        os.pwrite(self.fd, HEADER.pack(pid, started, boot.encode()).ljust(SLOT, b"\0"), 0)
 
     def take(self) -> int:
         """A free slot."""
         number = next(n for n in range(1, len(self._used) + 2) if n not in self._used)
-        os.pwrite(self._fd, EMPTY, number * SLOT)
+        os.pwrite(self.fd, EMPTY, number * SLOT)
         self._used.add(number)
         return number
 
     def free(self, number: int) -> None:
         """The worker of this slot is gone, and what it had begun is known."""
         self._used.discard(number)
-        os.pwrite(self._fd, EMPTY, number * SLOT)
+        os.pwrite(self.fd, EMPTY, number * SLOT)
 
     def begun(self, number: int) -> bytes | None:
         """The job that the worker of this slot has begun and not ended."""
-        slot = os.pread(self._fd, SLOT, number * SLOT)
+        slot = os.pread(self.fd, SLOT, number * SLOT)
         return slot[:16] if slot[FLAG : FLAG + 1] == b"\1" else None
 
 
 class Slot:
     """A worker's own slot."""
 
-    def __init__(self, directory: Path, number: int) -> None:
-        fd = os.open(directory / "slots", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    def __init__(self, fd: int, number: int) -> None:
+        # The monitor's own descriptor: the file of this name may be gone, or be another monitor's.
         try:
             self._map = mmap.mmap(fd, (number + 1) * SLOT)
         finally:

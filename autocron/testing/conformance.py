@@ -338,6 +338,8 @@ class StoreConformance:
         assert numbers(list(pages(store, waiting._replace(newest_first=True), 3))) == [6, 5, 4, 3]
         assert numbers(list(pages(store, Selection(task="app:*"), 1))) == [0, 2, 4, 6]
         assert numbers(list(pages(store, Selection(after=job(1).id, before=job(4).id), 9))) == [2, 3]
+        bare, _ = store.select(waiting, 1, with_payloads=False)
+        assert [(*numbers(bare), each.payload, each.result) for each in bare] == [(3, b"", b"")]
 
     def test_a_failed_job_runs_again_as_if_it_had_never_run(self) -> None:
         """Only what ended in error does."""

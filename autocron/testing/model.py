@@ -157,11 +157,15 @@ class ModelStore:
 
     # -- by hand ---------------------------------------------------------------------------------------------
 
-    def select(self, selection: Selection, limit: int) -> tuple[list[Stored], Selection | None]:
+    def select(
+        self, selection: Selection, limit: int, *, with_payloads: bool = True
+    ) -> tuple[list[Stored], Selection | None]:
         statuses = selection.statuses or tuple(map(int, Status))
         between = [id for id in self.rows if selection.after < id < selection.before]
         between.sort(reverse=selection.newest_first)
         rows = [self.rows[id].stored() for id in between]
+        if not with_payloads:
+            rows = [row._replace(payload=b"", result=b"") for row in rows]
         found = [row for row in rows if row.status in statuses and fnmatchcase(row.task, selection.task)][:limit]
         return found, selection.beyond(found[-1].id) if len(found) == limit else None
 

@@ -141,6 +141,26 @@ def kill_worker(name):
 
 
 @autocron.delay
+def environment(name):
+    """A job that tells what its process was given."""
+    return os.environ.get(name)
+
+
+@autocron.delay
+def close_all(name):
+    """A job that closes what is not its own."""
+    note("begun", name, os.getpid())
+    os.closerange(3, 256)
+
+
+@autocron.delay
+def close_signals():
+    """A job that closes the descriptor by which its worker hears of signals."""
+    os.close(autocron.engine.engine._interface.spawner._signals._reader)
+    return os.getpid()
+
+
+@autocron.delay
 def fail(text):
     """A job that fails."""
     raise ValueError(text)

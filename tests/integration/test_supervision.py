@@ -6,9 +6,11 @@ import contextlib
 import fcntl
 import os
 import resource
+import shutil
 import signal
 import socket
 import sqlite3
+import time
 
 import pytest
 from processes import Raised, World, await_deaths, eventually
@@ -254,6 +256,64 @@ def test_a_function_that_can_no_longer_be_found(world: World) -> None:
     # Design 5: a worker calls only tasks.
     assert "there is no task os:getpid" in application.do(f"until_ready(autocron.Result(uuid={plain!r}))")
     assert application.do("until_ready(add(1, 2))") == 3
+
+
+def test_files_dated_in_the_future_stop_nobody(world: World) -> None:
+    """Contract 3: a function that is gone ends in the Result, whatever the clock of who has built this release."""
+    module = world.directory / "built.py"
+    module.write_text("import autocron\n@autocron.delay\ndef there(): return 7\n")
+    os.utime(module, (time.time() + 86400,) * 2)
+    gone = world.insert("built:gone", number=1)
+    there = world.insert("built:there", number=2)
+    application = world.application()
+    assert "there is no task built:gone" in application.do(f"until_ready(autocron.Result(uuid={gone!r}))")
+    assert application.do(f"until_ready(autocron.Result(uuid={there!r}))") == 7
+
+
+def test_a_job_that_closes_the_channel_of_its_worker_is_to_blame(world: World) -> None:
+    """Design 1.2: its outcome cannot be told; it must not run for ever, and stops nobody."""
+    application = world.application()
+    application.do("closing = close_all('job')")
+    # Its monitor may be the first to notice.
+    reasons = [f"the worker died ({how}) while running this task" for how in ("exit code 1", "signal 9")]
+    assert application.do("until_ready(closing)") in reasons
+    assert len([each for each in world.notes() if each.startswith("begun job")]) == 3
+    assert application.do("until_ready(add(1, 2))") == 3
+
+
+def test_a_worker_that_can_hear_nothing_is_replaced(world: World) -> None:
+    """Contract 6: it lives, and would keep for ever what it is given."""
+    application = world.application()
+    deaf = application.do("until_ready(close_signals())")
+    assert application.do("until_ready(add(1, 2))") == 3
+    assert deaf not in [each.pid for each in world.workers()]
+    assert application.end() == 0
+
+
+def test_a_removed_private_directory_is_made_again(world: World) -> None:
+    """Contract 6: somebody has tidied up: dead workers are still replaced, and others find a monitor."""
+    application = world.application()
+    first = application.do("until_ready(add(1, 2))") and world.monitor()
+    shutil.rmtree(world.directory / "app.db-autocron")
+    world.worker().kill()
+    assert application.do("until_ready(add(2, 3))") == 5
+    eventually(lambda: world.monitors() not in ([], [first]))
+    other = world.application()
+    assert other.do("until_ready(add(3, 4))") == 7
+    assert len(world.monitors()) == 1
+    for each in (application, other):
+        assert each.end() == 0
+    world.await_empty()
+
+
+def test_a_new_worker_has_the_environment_of_the_newest_application(world: World) -> None:
+    """Contract 6: a reload takes the monitor over, which has the environment of who has started it."""
+    first = world.application(environment={"COLOUR": "red"})
+    assert first.do("until_ready(environment('COLOUR'))") == "red"
+    second = world.application(environment={"COLOUR": "blue"})
+    assert first.end() == 0
+    world.worker().kill()
+    assert second.do("until_ready(environment('COLOUR'))") == "blue"
 
 
 def test_jobs_registered_after_a_deploy_run_the_new_code(world: World) -> None:

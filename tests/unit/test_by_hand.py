@@ -192,7 +192,7 @@ def test_jobs_are_told_without_their_payloads_unless_asked_for(small: Any) -> No
 
 def test_pages_have_a_sane_size(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """design 2: a message is bounded in bytes, and what does not fit follows."""
-    monkeypatch.setattr("autocron.monitor.applications.PAGE_BYTES", 100)
+    monkeypatch.setattr("autocron.stores.sqlite.PAGE_BYTES", 100)
     for number in range(5):
         note(str(number) * 50)
     small.settle()
@@ -201,7 +201,7 @@ def test_pages_have_a_sane_size(small: Any, monkeypatch: pytest.MonkeyPatch) -> 
     while rest is not None:
         page, rest = small.ask(messages.JOBS, (rest, 100, True))
         pages.append([each[2][4:5] for each in page])
-    assert pages == [[b"4"], [b"3"], [b"2"], [b"1"], [b"0"]]
+    assert pages == [[b"4"], [b"3"], [b"2"], [b"1"], [b"0"], []]
 
 
 def test_counting_takes_a_bounded_part_of_the_time(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:

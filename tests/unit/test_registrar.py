@@ -345,8 +345,19 @@ def test_what_cannot_be_written_at_the_exit_is_told(
     alone.register(1, 2)
     alone.is_there = False
     alone.break_link()
-    alone.registrar.flush(3.0)
+    alone.registrar.end(3.0)
+    assert caplog.text.count("registrations are lost") == 1
     assert "2 registrations are lost: cannot use the database app.db: no space" in caplog.text
+
+
+def test_what_a_monitor_has_may_still_be_stored(
+    small: Small, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """design 1.1: another program holds the file locked; the monitor waits for that longer than we do."""
+    monkeypatch.setattr(small.store, "add", _raise_busy)
+    small.registrar.add(job_of(number=1))
+    small.engine.stop()
+    assert caplog.text.count("1 registrations are not stored yet, and may be lost: cannot use the database") == 1
 
 
 def test_a_registration_at_the_moment_of_stop_is_stored(small: Small) -> None:

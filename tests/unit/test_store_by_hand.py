@@ -55,6 +55,19 @@ def test_a_selection_is_read_in_pages_in_either_order(store: Store) -> None:
     assert numbers(everything(store, Selection(after=job(2).id, before=job(6).id))) == [3, 4, 5]
 
 
+def test_a_page_reads_no_more_than_a_message_holds(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """design 2: results of megabytes: each is read once, and not with hundreds of its like."""
+    monkeypatch.setattr(sqlite, "PAGE_BYTES", 1000)
+    store.add([job(each)._replace(payload=b"j" + bytes(700)) for each in range(1, 8)], token=0)
+    assert numbers(store.results(b"", 9)) == [1, 2]
+    assert numbers(store.results(job(6).id, 9)) == [7]
+    page, rest = store.select(ALL, 9)
+    assert (numbers(page), rest) == ([1, 2], ALL.beyond(job(2).id))
+    assert numbers(everything(store, ALL, limit=9)) == [1, 2, 3, 4, 5, 6, 7]
+    page, rest = store.select(ALL, 9, with_payloads=False)
+    assert (numbers(page), rest) == ([1, 2, 3, 4, 5, 6, 7], None)
+
+
 def test_a_selection_restricts_status_and_task(store: Store) -> None:
     """design 5: a pattern of the address, and statuses."""
     ended(store, [job(1), job(2, "shop:ship")])

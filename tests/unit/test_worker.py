@@ -456,7 +456,20 @@ def test_a_function_not_found_in_an_old_worker_goes_to_a_fresh_one_first(bench: 
     bench.code.stale = True
     bench.give(job_of("app:new"), job_of("app:other", number=2))
     assert not bench.worker.step()
-    assert bench.said() == [(messages.RELEASED, [job_of().id, job_of(number=2).id]), (messages.RETIRED,)]
+    assert bench.said() == [
+        (messages.OUTDATED, job_of().id),
+        (messages.RELEASED, [job_of().id, job_of(number=2).id]),
+        (messages.RETIRED,),
+    ]
+
+
+def test_a_worker_that_is_new_enough_says_how_a_job_fails_whatever_its_files(bench: Bench) -> None:
+    """design 1.2: files that seem to change in every worker (dated in the future) stop nobody."""
+    bench.code.stale = True
+    bench.tell(messages.RUN, [tuple(job_of("app:gone"))], [job_of().id])
+    assert bench.worker.step()
+    ((kind, outcome),) = bench.said()
+    assert (kind, Outcome._make(outcome).error) == (messages.DONE, "there is no task app:gone")
 
 
 # -- what else it hears --------------------------------------------------------------------------------------

@@ -253,7 +253,7 @@ def test_a_result_is_unavailable_from_the_moment_its_time_is_over(small: Small) 
 
 def test_results_come_in_pages_of_a_sane_size(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     """contract 5: all stored results, oldest first, however many and large they are."""
-    monkeypatch.setattr("autocron.monitor.applications.PAGE_BYTES", 1000)
+    monkeypatch.setattr("autocron.stores.sqlite.PAGE_BYTES", 1000)
     for number in range(20):
         small.call(note.__wrapped__, f"{number}" * 300)
     small.settle()

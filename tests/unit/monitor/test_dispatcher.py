@@ -41,7 +41,8 @@ class Bench:
 
     def worker(self) -> Member:
         ours, _ = self.world.pair(10 + len(self.pool.members))
-        self.pool.members[ours] = member = Member(ours, {}, ready=True)
+        self.pool.newest += 1
+        self.pool.members[ours] = member = Member(ours, {}, number=self.pool.newest, ready=True)
         return member
 
     def register(self, *jobs: Job, channel: MemoryChannel | None = None, again: bool = False) -> int:
@@ -489,6 +490,25 @@ def test_a_job_that_was_released_and_answered_all_the_same_counts_once(bench: Be
     bench.dispatcher.released(bench.members[0], [_id(1), _id(9)])
     assert [job.id for job in bench.dispatcher.ready] == [_id(1)]
     assert bench.turn() == []
+
+
+def test_a_job_goes_on_to_a_worker_newer_than_all_that_may_be_too_old() -> None:
+    """design 1.2: in each worker the files may seem to have changed, and then each would give the job back."""
+    bench = Bench(workers=2)
+    bench.register(job_of(number=1))
+    for member in list(bench.members):
+        assert bench.told(member) == [(messages.RUN, [tuple(job_of(number=1))], [])]
+        bench.dispatcher.outdated(member, _id(1))
+        bench.dispatcher.outdated(member, _id(9))  # it has never had that
+        member.ending = True
+        bench.members.append(bench.worker())
+        bench.dispatcher.released(member, [_id(1)])
+        bench.turn()
+    third = bench.members[2]
+    assert bench.told(third) == [(messages.RUN, [tuple(job_of(number=1))], [_id(1)])]
+    bench.done(third, 1)
+    bench.register(job_of(number=1, task="app:other"), job_of(number=2))
+    assert not bench.dispatcher._outdated
 
 
 # -- deaths --------------------------------------------------------------------------------------------------

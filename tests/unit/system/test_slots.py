@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -16,11 +17,15 @@ def monitor(directory: Path, pid: int = 7) -> Slots:
     return slots
 
 
+def worker_of(slots: Slots, number: int) -> Slot:
+    return Slot(os.dup(slots.fd), number)
+
+
 def test_what_a_worker_has_begun_is_known(tmp_path: Path) -> None:
     """design 2: which job has begun is known without a message per job."""
     slots = monitor(tmp_path)
     number = slots.take()
-    worker = Slot(tmp_path, number)
+    worker = worker_of(slots, number)
     assert slots.begun(number) is None
     worker.begin(JOB)
     assert slots.begun(number) == JOB
@@ -34,7 +39,7 @@ def test_each_worker_has_its_own_slot_and_freed_ones_are_used_again(tmp_path: Pa
     """design 2: a slot per worker: the file does not grow with each one that dies."""
     slots = monitor(tmp_path)
     assert [slots.take() for _ in range(3)] == [1, 2, 3]
-    Slot(tmp_path, 2).begin(JOB)
+    worker_of(slots, 2).begin(JOB)
     slots.free(2)
     assert slots.take() == 2
     assert slots.begun(2) is None  # nothing of its predecessor
@@ -46,7 +51,7 @@ def test_a_successor_learns_who_was_before_and_what_had_begun(tmp_path: Path) ->
     """design 2: it survives the monitor; a successor makes sure of its workers before it runs again what they began."""
     slots = monitor(tmp_path)
     for job in (JOB, None, OTHER):
-        Slot(tmp_path, slots.take()).begin(job)
+        worker_of(slots, slots.take()).begin(job)
     successor = Slots(tmp_path)
     assert successor.previous()[:2] == (7, 99)
     assert successor.previous()[2].rstrip("\0") == "boot"
