@@ -438,6 +438,19 @@ class TestDelay:
             autocron.delay(weeks=1e300)(nightly)()
             assert {job.due.year for job in engine.pending()} <= set(range(2999, 3100))
 
+    def test_a_keyword_may_have_any_name(self) -> None:
+        """contract 3: what the function takes, its task takes."""
+
+        @autocron.delay
+        def collect(**fields: str) -> dict[str, str]:
+            return fields
+
+        named = dict.fromkeys(("self", "function", "address", "args", "kwargs", "names", "id", "blocking"), "it")
+        assert collect(**named).result == named
+        with fake_engine() as engine:
+            collect(**named)
+            assert engine.run_pending().results == [named]
+
     def test_every_kind_of_parameter(self) -> None:
         """contract 3: wrong arguments for the signature are refused at the call, right ones of any kind are taken."""
 
