@@ -447,9 +447,16 @@ def push(engine: Engine) -> None:
 
 
 def pop(engine: Engine) -> None:
-    """It is the engine of this process no more; the one before is."""
+    """It is the engine of this process no more, nor is any that has come by itself since then."""
     # The last one: the module's own is there twice in a test that wants it.
-    del _current[-1 - _current[::-1].index(engine)]
+    at = len(_current) - 1 - _current[::-1].index(engine)
+    above = _current[at + 1 :]
+    del _current[at:]
+    for each in above:
+        if each._came_by_itself:
+            each._came_by_itself = False
+        else:
+            _current.append(each)
 
 
 def now() -> datetime:

@@ -151,6 +151,7 @@ class Worker:
                 self.backlog.appendleft(job)
                 return self._retire()
             self.interface.call(WORKER_ANSWER, self.channel.send, (messages.DONE, tuple(outcome)))
+        self._new_enough.discard(job.id)
         self.interface.spawner.begin(None)
         return True
 

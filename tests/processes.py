@@ -358,7 +358,10 @@ class World:
         """All jobs, read from the file."""
         store = open_store(str(self.database))
         try:
-            return store.results(b"", 1_000_000)
+            found: list[Stored] = []
+            while page := store.results(found[-1].id if found else b"", 1000):
+                found += page
+            return found
         finally:
             store.close()
 

@@ -338,7 +338,7 @@ class Monitor:
             self._drain("the application has gone")
         elif (spec := self.applications.newest()) is not None and spec is not self.pool.spec:
             # A short command has come and gone: back to the code of who stays, and to how much it wants to hear.
-            self.pool.renew(spec)
+            self.pool.renew(spec, again=True)
             self._on_level(spec.get("log_level", logging.WARNING))
 
     def _say_good_bye(self, channel: Channel, request: int) -> None:

@@ -13,7 +13,7 @@ from ..interface import Channel, Interface, Store
 from ..job import Job, Selection
 from ..payload import NO_ARGUMENTS
 from ..settings import Settings, SettingsError
-from .pool import Pool
+from .pool import Pool, shown
 
 logger = logging.getLogger("autocron.monitor.applications")
 
@@ -175,7 +175,7 @@ class Applications:
                 for each in self.pool.members.values()
             ],
             "entries": [tuple(each) for each in self.store.entries()],  # also those that nobody announces now
-            "applications": [_shown(each.spec) for each in self.linked.values() if each.counts and not each.leaving],
+            "applications": [shown(each.spec) for each in self.linked.values() if each.counts and not each.leaving],
             **self.about(),
         }
 
@@ -187,8 +187,3 @@ class Applications:
             ended = clock.monotonic()
             self._count_at = ended + (ended - started) / COUNTING
         return self._counts
-
-
-def _shown(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a spec everybody may see: environments hold secrets."""
-    return {name: value for name, value in spec.items() if name != "environment"}

@@ -17,6 +17,7 @@ logger = logging.getLogger("autocron.monitor.pool")
 FREE_FAILURES: Final = 1  # one death at the start may be bad luck; from the second on there is a pause
 BACKOFF_S: Final = 0.1
 LONGEST_BACKOFF_S: Final = 30.0
+ENVIRONMENT: Final = "environment"  # of a spec
 INTERRUPT_AT: Final = 0.8  # of the grace period: the rest is for what `finally` blocks want to do
 
 
@@ -96,7 +97,7 @@ class Pool:
             why = error if isinstance(error, OSError) else repr(error)
             logger.error("cannot start a worker: %s; next try in %.1f s", why, max(0.0, self._spawn_at - now))
             return
-        channel.send((messages.PREPARE, dict(self.spec), self.pickle_allowed))
+        channel.send((messages.PREPARE, shown(self.spec), self.pickle_allowed))
         self.newest += 1
         self.members[channel] = Member(channel, self.spec, number=self.newest, heard=now)
         logger.info("worker %d started", channel.pid)
@@ -113,13 +114,16 @@ class Pool:
         member.ready = True
         self._failures = 0
 
-    def renew(self, spec: Mapping[str, Any]) -> None:
-        """An application process has linked: its view of the code holds from now on."""
+    def renew(self, spec: Mapping[str, Any], *, again: bool = False) -> None:
+        """An application process has linked: its view of the code holds from now on.
+
+        `again`: as one has gone, another one's does, and no worker keeps the environment of that which is no more.
+        """
         # Who is no program with tasks itself minds the program of another process as little as an import.
         main = spec.get("main") or self.spec.get("main")
         self.spec = spec = {**spec, "main": main} if main else spec
         for each in self.members.values():
-            if _sight(each.spec) != _sight(spec):
+            if _sight(each.spec) != _sight(spec) or (again and each.spec.get(ENVIRONMENT) != spec.get(ENVIRONMENT)):
                 self.end(each)
             elif not each.ending:
                 each.channel.send((messages.REFRESH,))
@@ -208,6 +212,11 @@ class Pool:
         if sum(not each.ending for each in members) < self.target:
             times.append(self._spawn_at)
         return min(times, default=None)
+
+
+def shown(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a spec anybody may see: an environment holds secrets."""
+    return {name: value for name, value in spec.items() if name != ENVIRONMENT}
 
 
 def _sight(spec: Mapping[str, Any]) -> tuple[object, ...]:

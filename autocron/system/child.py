@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import messages
-from ..interface import Closed, Event, Message
+from ..interface import Closed, Event, Message, Stop
 from ..run import Interrupted
 from .channels import SocketChannel
 from .linux import die_with_parent, name_process
@@ -132,10 +132,9 @@ def _hear(worker: Worker) -> bool:
     try:
         is_there = worker.hear()
     except Exception:
-        if worker.running is not None:  # the job may have taken what is missing, and give it back
-            raise
         logging.getLogger("autocron.worker").exception("this worker cannot hear its monitor any more, and ends")
-        os._exit(1)
+        worker.take(Stop())
+        return False
     if not is_there:
         os._exit(1)  # the monitor is gone, and with it whoever waits for us
     return True

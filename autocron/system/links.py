@@ -56,12 +56,7 @@ class SocketListener:
         self._address = address
         self._lock_fd = lock_fd
         self.directory: Path = directory_of(address)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.setblocking(False)
-        (self.directory / "link").unlink(missing_ok=True)
-        with socket_path(self.directory) as path:
-            self._socket.bind(path)
-        self._socket.listen(128)
+        self._socket = self._bound()
         from .descriptors import are_left, raise_limit  # noqa: PLC0415 - only a monitor listens
         from .linux import Timer  # noqa: PLC0415
 
@@ -111,22 +106,42 @@ class SocketListener:
             self._is_told = True
             logger.error("%s: no further process can be linked (%s); trying again", self._address, reason)
 
-    def is_displaced(self) -> bool:
-        """Whether the directory has been removed under us, by whoever tidies up: nobody finds us, or another one."""
+    def _bound(self) -> socket.socket:
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            made.setblocking(False)
+            (self.directory / "link").unlink(missing_ok=True)
+            with socket_path(self.directory) as path:
+                made.bind(path)
+            made.listen(128)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def is_owner(self) -> bool:
+        """Whether the lock that we hold is still the one that others would have to take."""
         try:
             found = os.stat(self.directory / "lock")
         except FileNotFoundError:
-            return True
-        except OSError:  # it cannot be said
             return False
-        return not os.path.samestat(found, os.fstat(self._lock_fd))
+        except OSError:  # it cannot be said
+            return True
+        return os.path.samestat(found, os.fstat(self._lock_fd))
+
+    def stay_reachable(self) -> None:
+        """The socket has a name, also if somebody has removed it; while the lock is ours, nobody else takes it."""
+        if not (self.directory / "link").exists():
+            with contextlib.suppress(OSError):  # it is tried again
+                former, self._socket = self._socket, self._bound()
+                former.close()
 
     def close(self) -> None:
         if self._lock_fd < 0:
             return
         self._rest.close()
         self._socket.close()
-        if not self.is_displaced():
+        if self.is_owner():
             remove_directory(self._address)
         os.close(self._lock_fd)
         self._lock_fd = -1

@@ -360,6 +360,7 @@ class MonitorProcesses(Processes):
         self._slots: Slots | None = None
         self._listener: links.SocketListener | None = None
         self._look_at = 0.0  # monotonic; whether the listener can still be found
+        self._gives_way = False  # for good, whoever is still linked or links again: nobody else finds it
         self._workers: dict[int, tuple[SocketChannel, int]] = {}
         self._begun: dict[SocketChannel, bytes | None] = {}
 
@@ -414,13 +415,20 @@ class MonitorProcesses(Processes):
         if self._signals.has_dead:
             self._signals.has_dead = False
             events += self._ended()
+        if self._is_displaced():
+            events.append(Stop())
+        return events
+
+    def _is_displaced(self) -> bool:
+        """Whether the private directory has been removed under us, by whoever tidies up."""
         if self._listener is not None and (now := SystemClock.monotonic()) >= self._look_at:
             self._look_at = now + LOOK_S
-            if self._listener.is_displaced():
+            if not self._gives_way and not self._listener.is_owner():
                 logger.error("%s is removed: another monitor takes over", self._listener.directory)
-                self._listener = None
-                events.append(Stop())
-        return events
+                self._gives_way = True
+            elif not self._gives_way:
+                self._listener.stay_reachable()
+        return self._gives_way
 
     def _ended(self) -> Iterator[Event]:
         while True:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 
 Version = tuple[int, int, int, int] | None  # None: there is no such file
@@ -19,6 +20,7 @@ class Versions:
     def __init__(self, started: float) -> None:
         self._started = started  # UTC epoch seconds; what is younger than that may have changed before we saw it
         self._noted: dict[str, Version] = {}
+        self._is_uncertain = False  # a file was so young
         self._modules = 0
 
     def note(self) -> None:
@@ -27,15 +29,15 @@ class Versions:
             self._modules = len(sys.modules)
             for file in _files():
                 if file not in self._noted:
-                    self._noted[file] = _version(file)
+                    self._noted[file] = version = _version(file)
+                    # One from the future says nothing about when it was written.
+                    if version is not None and self._started * 1e9 < version[3] <= time.time_ns():
+                        self._is_uncertain = True
 
     def have_changed(self) -> bool:
         """Whether any of these files is another one now."""
         self.note()
-        return any(
-            _version(file) != noted or (noted is not None and noted[3] > self._started * 1e9)
-            for file, noted in self._noted.items()
-        )
+        return self._is_uncertain or any(_version(file) != noted for file, noted in self._noted.items())
 
 
 def _files() -> Iterator[str]:

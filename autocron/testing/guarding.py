@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from .spawner import InProcessSpawner
 
 MOST_POLLS: Final = 10  # of one unfinished job, with nothing run between: no poll will ever be answered otherwise
 MOST_POLLS_BESIDE: Final = 1000  # in a thread or an event loop in which somebody else may still have it run
+PATIENCE_S: Final = 5.0  # in a thread: really, as the test beside it goes on by itself
 UNFINISHED: Final = (Status.WAITING, Status.PROCESSING)
 
 
@@ -51,6 +53,7 @@ class GuardingEngine(engines.Engine):
         self._asked = asked
         self._thread = threading.get_ident()
         self._polls: Counter[bytes] = Counter()  # by job; b"": of all results
+        self._polling_since = 0.0
 
     def start(self, database_file: str | Path, workers: int | None = None) -> bool:
         """Whatever the file, the tasks run in this process; True."""
@@ -74,8 +77,7 @@ class GuardingEngine(engines.Engine):
         answer = super().look_up(id, question, within_s=within_s)
         stored = answer[0]
         if stored is None or stored.status in UNFINISHED:
-            beside = is_in_loop() or threading.get_ident() != self._thread
-            most = MOST_POLLS_BESIDE if beside else MOST_POLLS
+            most = MOST_POLLS_BESIDE if is_in_loop() or self._is_another_thread() else MOST_POLLS
             if self._is_too_often(id, most):
                 raise TaskPending(_unknown(id, most) if stored is None else _unfinished(name_of(stored.task), most))
         else:
@@ -97,12 +99,18 @@ class GuardingEngine(engines.Engine):
 
     def _is_too_often(self, id: bytes, most: int) -> bool:
         """Whether this is the last of so many polls. Held if a trap is to blame."""
+        now = time.clock_gettime(time.CLOCK_MONOTONIC)  # which no freezer stops
+        if not self._polls:
+            self._polling_since = now
         self._polls[id] += 1
-        if self._polls[id] < most:
+        if self._polls[id] < most or (self._is_another_thread() and now < self._polling_since + PATIENCE_S):
             return False
         self.progress()
         self._spawner.world.check_held()
         return True
+
+    def _is_another_thread(self) -> bool:
+        return threading.get_ident() != self._thread
 
     def lose(self) -> None:
         """This process has died."""

@@ -170,7 +170,8 @@ class WorkerProcess(Process):
 
     def _retires(self) -> bool:
         """Whether the next step is its last."""
-        return self._is_free() and self.worker is not None and self.worker.is_ending()
+        worker = self.worker
+        return self._is_free() and worker is not None and worker.running is None and worker.is_ending()
 
     def _is_free(self) -> bool:
         """Whether it is not in the middle of a job."""
@@ -185,7 +186,7 @@ class WorkerProcess(Process):
         assert self.worker is not None
         job = self.next_job()
         seconds = self.world.durations.get(job.task) if job is not None else None
-        if job is None or seconds is None:
+        if job is None or seconds is None or self.worker.is_ending():
             if not self.worker.step():
                 self.world.end(self)
             return

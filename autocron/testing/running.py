@@ -13,13 +13,13 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 from .. import payload
-from ..errors import AutocronError
+from ..errors import AutocronError, PayloadError
 from ..job import Job, Stored
 from ..registry import registry
 from ..run import Ended
 from .awaiting import run_awaiting
 from .freezing import FollowingClock
-from .jobs import arguments_of, call_of, is_async, name_of
+from .jobs import Unreadable, arguments_of, call_of, is_async, name_of
 from .loops import is_in_loop, without_loop
 from .memory import MemoryStore
 from .processes import WorkerProcess
@@ -195,7 +195,10 @@ def _as_stored(value: Any) -> Any:
     """What the application would see: what the function returned may have changed when it is looked at."""
     if isinstance(value, bool | int | float | str | bytes | None):
         return value
-    return payload.decode(payload.encode(value, allow_pickle=True), allow_pickle=True)
+    try:
+        return payload.decode(payload.encode(value, allow_pickle=True), allow_pickle=True)
+    except PayloadError as error:
+        return Unreadable(error)
 
 
 def nothing(job: Job) -> bool:

@@ -61,6 +61,26 @@ def test_code_is_stale_when_a_file_is_replaced_by_an_older_one(code: Application
     assert code.is_stale()
 
 
+def test_code_from_the_future_is_not_stale(code: ApplicationCode, tmp_path: Path) -> None:
+    """Design 1.2: the clock of who has built it is ahead; else each worker would give way to the next one for ever."""
+    file = tmp_path / "deployed.py"
+    os.utime(file, (time.time() + 86400,) * 2)
+    assert code.resolve("deployed:task")() == 1
+    assert not code.is_stale()
+    os.utime(file, (time.time() + 86401,) * 2)
+    assert code.is_stale()
+
+
+def test_code_that_was_written_while_it_was_loaded_may_be_stale(tmp_path: Path, code: ApplicationCode) -> None:
+    """Design 2: what is younger than its worker may have changed before anybody looked."""
+    now = time.time()
+    os.utime(tmp_path / "deployed.py", (now, now))
+    young = ApplicationCode(now - 1)
+    young.prepare({"path": sys.path, "argv": sys.argv})
+    assert young.resolve("deployed:task")() == 1
+    assert young.is_stale()
+
+
 def test_code_is_stale_when_a_release_is_switched(code: ApplicationCode, tmp_path: Path) -> None:
     """Design 2: a symbolic link that leads to another release is a change of all files in it."""
     for release in ("1", "2"):

@@ -295,9 +295,10 @@ def test_a_removed_private_directory_is_made_again(world: World) -> None:
     application = world.application()
     first = application.do("until_ready(add(1, 2))") and world.monitor()
     shutil.rmtree(world.directory / "app.db-autocron")
+    application.do("import sys; sys.path.append('/nowhere')")  # it introduces itself again, which calls off an end
     world.worker().kill()
     assert application.do("until_ready(add(2, 3))") == 5
-    eventually(lambda: world.monitors() not in ([], [first]))
+    eventually(lambda: application.do("until_ready(add(0, 0))") == 0 and world.monitors() not in ([], [first]))
     other = world.application()
     assert other.do("until_ready(add(3, 4))") == 7
     assert len(world.monitors()) == 1
@@ -306,14 +307,33 @@ def test_a_removed_private_directory_is_made_again(world: World) -> None:
     world.await_empty()
 
 
-def test_a_new_worker_has_the_environment_of_the_newest_application(world: World) -> None:
+def test_a_removed_socket_is_made_again(world: World) -> None:
+    """Contract 1: a monitor that holds the lock is found by whoever starts next."""
+    application = world.application()
+    monitor = world.monitor()
+    (world.directory / "app.db-autocron" / "link").unlink()
+    eventually(lambda: application.do("until_ready(add(1, 2))") and (world.directory / "app.db-autocron/link").exists())
+    other = world.application()
+    assert other.do("until_ready(add(3, 4))") == 7
+    assert world.monitors() == [monitor]
+    for each in (application, other):
+        assert each.end() == 0
+    world.await_empty()
+
+
+def test_workers_have_the_environment_of_the_newest_application(world: World) -> None:
     """Contract 6: a reload takes the monitor over, which has the environment of who has started it."""
     first = world.application(environment={"COLOUR": "red"})
     assert first.do("until_ready(environment('COLOUR'))") == "red"
     second = world.application(environment={"COLOUR": "blue"})
-    assert first.end() == 0
     world.worker().kill()
     assert second.do("until_ready(environment('COLOUR'))") == "blue"
+    assert second.end() == 0
+    assert first.do("until_ready(environment('COLOUR'))") == "red"  # it was a short command
+    third = world.application(environment={"COLOUR": "green"})
+    assert first.end() == 0
+    world.worker().kill()
+    assert third.do("until_ready(environment('COLOUR'))") == "green"
 
 
 def test_jobs_registered_after_a_deploy_run_the_new_code(world: World) -> None:

@@ -470,6 +470,9 @@ def test_a_worker_that_is_new_enough_says_how_a_job_fails_whatever_its_files(ben
     assert bench.worker.step()
     ((kind, outcome),) = bench.said()
     assert (kind, Outcome._make(outcome).error) == (messages.DONE, "there is no task app:gone")
+    bench.give(job_of("app:gone"))  # somebody has mended the file, and has it run again
+    assert not bench.worker.step()
+    assert bench.said()[0] == (messages.OUTDATED, job_of().id)
 
 
 # -- what else it hears --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 from unittest import mock
 
@@ -14,8 +15,11 @@ import pytest
 
 import autocron
 from autocron import engine as engines
+from autocron.interface import Interface
 from autocron.testing import (
+    FakeClock,
     FakeEngine,
+    InProcessSpawner,
     MemoryStore,
     Report,
     RunawayTasks,
@@ -272,8 +276,11 @@ def test_polls_for_a_result_whose_time_is_over_raise(fake_engine: FakeEngine) ->
 
 
 @pytest.mark.parametrize("ask", [lambda result: result.is_ready(), lambda result: autocron.get_results()])
-def test_polls_of_another_thread_end_too(fake_engine: FakeEngine, ask: Callable[[autocron.Result[None]], Any]) -> None:
+def test_polls_of_another_thread_end_too(
+    fake_engine: FakeEngine, ask: Callable[[autocron.Result[None]], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """testing 2.5: nothing hangs: not the request of a test client either, for which the test just waits."""
+    monkeypatch.setattr("autocron.testing.guarding.PATIENCE_S", 0.0)
 
     @autocron.delay
     def never() -> None: ...
@@ -412,6 +419,51 @@ def test_reports_show_what_was_stored(fake_engine: FakeEngine) -> None:
     assert one.is_ready()
     assert two.is_ready()
     assert report.results == [one.result, two.result] == [[1], [1, 1]]
+
+
+class Unloadable:
+    """Can be pickled, and not be loaded again."""
+
+    def __reduce__(self) -> Any:
+        return int, ("no number",)
+
+
+def test_a_result_that_cannot_be_read_is_said_to_be_one(fake_engine: FakeEngine) -> None:
+    """testing 2.5: as in production it is stored, and who looks at it learns why it cannot be read."""
+
+    @autocron.delay
+    def make() -> Unloadable:
+        return Unloadable()
+
+    make()
+    (found,) = run_pending().results
+    assert "cannot be read" in repr(found)
+
+
+def test_a_task_that_stops_autocron_has_run(fake_engine: FakeEngine) -> None:
+    """testing 2.5: its worker ends behind it, and not within."""
+
+    @autocron.delay
+    def last() -> str:
+        autocron.stop()
+        return "done"
+
+    last()
+    report = run_pending()
+    assert [run.outcome for run in report] == ["ready"]
+
+
+def test_an_engine_that_was_left_started_goes_with_the_one_before() -> None:
+    """testing 2.5: no test reaches the next one."""
+    before = engines.current()
+    with in_force():
+        store, spawner = MemoryStore(), InProcessSpawner()
+        own = autocron.Engine(interface=Interface(FakeClock(), spawner, lambda address: store, Random(0)))
+        own.start("app.db")
+        assert engines.current() is own
+    assert engines.current() is before
+    own.stop()
+    assert engines.current() is before
 
 
 def test_an_engine_comes_into_force_once(fake_engine: FakeEngine) -> None:
