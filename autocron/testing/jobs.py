@@ -39,11 +39,11 @@ def address_of_task(task: AnyTask) -> str:
     for address, function in registry.tasks.items():
         if function == task:
             return address
-    if (wrapped := getattr(task, "__wrapped__", None)) is not None:  # by a decorator above ours
-        return address_of_task(wrapped)
     own = str(getattr(task, "address", ""))  # of a task of Django's
     if own in registry.tasks:
         return own
+    if (wrapped := getattr(task, "__wrapped__", None)) is not None:  # by a decorator above ours
+        return address_of_task(wrapped)
     raise ValueError(f"{task!r} is not a task: decorate it with @autocron.delay or @autocron.cron")
 
 

@@ -149,7 +149,7 @@ def blocking_in_name_only(self: Registrar, job: Job) -> None:
     self._outbox.watched.discard(job.id)
 
 
-@_method(Registrar, "flush", "the end of an application does not wait for what is on its way")
+@_method(Registrar, "end", "the end of an application does not wait for what is on its way")
 def left_without_flush(self: Registrar, within_s: float) -> None:
     """Nothing."""
 
