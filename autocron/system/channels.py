@@ -58,6 +58,7 @@ class SocketChannel:
         self.pid = pid
         self.kin = kin
         self.closed = False
+        self.is_mute = False  # something was to be sent into a descriptor that is not ours any more
         self._is_garbled = False  # the peer is not one of us: nothing more that it says can be trusted
         self._ended = False  # and its owner has been told
 
@@ -73,6 +74,7 @@ class SocketChannel:
 
     def send(self, body: Body) -> None:
         if not self.is_ours():
+            self.is_mute = True
             return
         data = marshal.dumps(body, FORMAT)
         with self._sending:

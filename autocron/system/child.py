@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # what `signal.getsignal` adds takes longer than the rest of a begin
 import contextlib
 import logging
 import os
@@ -103,7 +104,7 @@ def run_worker(sock: socket.socket, address: str, slot: int, slots: int, monitor
         if job is not None:
             spawner.attend()
             interrupter.listen()
-        elif not channel.is_ours():
+        elif channel.is_mute:
             logging.getLogger("autocron.worker").error("a task has closed the channel of its worker, which ends")
             os._exit(1)  # with the job begun: it is to blame
         note(job)
@@ -176,7 +177,7 @@ class _Interrupter:
 
     def listen(self) -> None:
         """Have the signal, of which a task before may have disposed otherwise; asyncio's loops do when they close."""
-        if signal.getsignal(signal.SIGTERM) != self._handle:
+        if _signal.getsignal(signal.SIGTERM) != self._handle:
             signal.signal(signal.SIGTERM, self._handle)
 
     def interrupt(self) -> None:

@@ -322,8 +322,10 @@ class _Children:
 
     def attend(self) -> None:
         """Have signals told to us; a task may have had them told to somebody else, or have closed our descriptor."""
-        with contextlib.suppress(ValueError, OSError):
+        try:  # before each job
             signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        except (ValueError, OSError):
+            return
 
     def fileno(self) -> int:
         return self._reader if os.getpid() == self._pid else -1  # what comes to a child that a task forks is not for it
