@@ -422,14 +422,15 @@ class MonitorProcesses(Processes):
         return events
 
     def _is_displaced(self) -> bool:
-        """Whether the private directory has been removed under us, by whoever tidies up."""
-        if self._listener is not None and (now := SystemClock.monotonic()) >= self._look_at:
+        """Whether the private directory has been removed under us, by whoever tidies up; looks now and then."""
+        listener, now = self._listener, SystemClock.monotonic()
+        if listener is not None and now >= self._look_at and not self._gives_way:
             self._look_at = now + LOOK_S
-            if not self._gives_way and not self._listener.is_owner():
-                logger.error("%s is removed: another monitor takes over", self._listener.directory)
+            if listener.is_owner():
+                listener.stay_reachable()
+            else:
+                logger.error("%s is removed: another monitor takes over", listener.directory)
                 self._gives_way = True
-            elif not self._gives_way:
-                self._listener.stay_reachable()
         return self._gives_way
 
     def _ended(self) -> Iterator[Event]:
