@@ -119,8 +119,8 @@ class Model:
             raise Violation("results are true", f"{self.name(row.id)}: {wrong}")
 
     def forgotten(self, rows: Collection[bytes]) -> None:
-        """An application was stopped in the middle of its own write: it may bring what was done and removed since."""
-        for id in self.gone.intersection(rows):
+        """An application was stopped before it knew of what is stored: it may bring what was done and removed since."""
+        for id in self.pruned.intersection(rows).difference(self.rows):
             self.gone.discard(id)
             for run in self.runs.get(id, ()):
                 run.excused = True

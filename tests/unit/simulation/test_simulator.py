@@ -136,6 +136,25 @@ def test_the_oracle_knows_that_a_power_cut_can_undo_a_removal() -> None:
     model.became({row.id: row}, 68.0)
 
 
+def test_the_oracle_knows_that_who_was_stopped_may_bring_what_was_removed_by_hand() -> None:
+    """docs/reliability.md: one that has not heard that its job is stored brings it once more, and no other."""
+    model = Model()
+    model.unwanted.add(b"1" * 16)
+    row = Row(b"1" * 16, 1, 7, 0, 60.0, "", b"", "", 0.0, "app:task", b"")
+    done = row._replace(status=3, prune_at=65.0)
+    model.became({row.id: row._replace(status=2)}, 60.0)
+    model.begins(row.id, 1, 1, {}, 60.0)
+    model.ends(row.id)
+    for rows in ({row.id: done}, {}):
+        model.became(rows, 61.0)
+    model.forgotten({row.id: row})
+    model.became({row.id: row}, 61.0)
+    model.begins(row.id, 1, 1, {}, 61.0)
+    model.forgotten({row.id: row})
+    with pytest.raises(Violation, match="run again"):
+        model.begins(row.id, 1, 1, {}, 61.0)
+
+
 def test_the_matrix_has_a_cell_for_every_label_and_every_fault() -> None:
     """testing 3.8: an empty cell is seen, because the matrix is made from the registry of labels."""
     cells = Account().cells()
