@@ -30,6 +30,9 @@ def job(row: tuple[Any, ...]) -> Job:
 def outcome(row: Iterable[Any]) -> Outcome:
     """The outcome that a worker tells. ValueError or TypeError for one that could not be stored."""
     made = Outcome._make(row)
+    _, status, _, _, duration = made
+    if tuple(map(type, made)) == OUTCOME and LEAST <= status <= LARGEST and isfinite(duration):  # as below
+        return made
     if problem := _problem(made._asdict(), OUTCOME):
         raise ValueError(problem)
     return made

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from .. import messages
@@ -147,9 +147,15 @@ def _observe(job: object, ended: object) -> None:
         with contextlib.suppress(Exception):  # closed, or nobody reads it: the next one who prints learns it
             each.flush()
     # Who configures logging silences, by default, all loggers that are there already; in a worker ours always are.
-    for name, each in list(logging.root.manager.loggerDict.items()):
-        if name.startswith("autocron.") and isinstance(each, logging.Logger):
-            each.disabled = False
+    for logger in _our_loggers(len(logging.root.manager.loggerDict)):
+        logger.disabled = False
+
+
+@lru_cache(maxsize=1)
+def _our_loggers(among: int) -> list[logging.Logger]:
+    """Found anew when there are more of all kinds: a large application has hundreds."""
+    loggers = list(logging.root.manager.loggerDict.items())
+    return [each for name, each in loggers if name.startswith("autocron.") and isinstance(each, logging.Logger)]
 
 
 def _await_spec(spawner: Any, channel: SocketChannel) -> tuple[Mapping[str, Any], bool, list[Event]]:

@@ -63,7 +63,15 @@ def test_a_row_of_another_shape_is_refused(row: Any) -> None:
         border.job(row)
 
 
-@pytest.mark.parametrize("row", [(b"", "3", b"", "", 0.0), (b"", 3, None, "", 0.0), (b"", 3, b"", "", NAN), ()])
+ODD_OUTCOMES = [
+    (b"", "3", b"", "", 0.0),
+    (b"", 1 << 63, b"", "", 0.0),
+    (b"", 3, None, "", 0.0),
+    (b"", 3, b"", "", NAN),
+]
+
+
+@pytest.mark.parametrize("row", [*ODD_OUTCOMES, ()])
 def test_an_outcome_that_could_not_be_stored_is_refused(row: Any) -> None:
     """contract 6: a worker that has gone mad stops nobody else."""
     with pytest.raises((TypeError, ValueError)):
