@@ -152,7 +152,7 @@ class Users(AutocronTestCase, TestCase):
 
     async def test_another(self):
         count()
-        self.assertEqual((await afast_forward("1h")).results, [0])
+        self.assertEqual((await afast_forward("1h")).ran(count).results, [0])
 """,
     )
     run(pytester).assert_outcomes(passed=2)
