@@ -11,8 +11,8 @@ A block that cannot be run is marked in the line before it, with the reason: <!-
 
 In outputs, `…` stands for anything in a line, a line `…` for any lines, and the width of columns does not matter.
 In the page's script, a comment `# → 3`
-behind an expression is what its value is. A command `curl URL` is repeated until it prints what is shown, as a reader
-would who presses reload. Ports 8000 to 8002 are replaced by free ones.
+behind an expression is what its value is. A command that only looks (`curl URL`, `autocron results`, …) is repeated
+until it prints what is shown, as a reader would who presses reload. Ports 8000 to 8002 are replaced by free ones.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 TEST_FILE = re.compile(r"# (test_\w+\.py)\n")
+LOOK = re.compile(r"curl (-s )?http://\S+|autocron (info|tasks|results|workers|crons|top|doctor) .*")
 PORTS = (8000, 8001, 8002)  # those of the pages; replaced by free ones
 PROSE = ("", "text", "mermaid")  # drawings: nothing that anybody could run
 
@@ -187,7 +188,7 @@ class Page:
             )
             if wanted.fullmatch(done.stdout + ("" if done.stdout.endswith("\n") or not done.stdout else "\n")):
                 break
-            if not re.fullmatch(r"curl (-s )?http://\S+", command) or time.monotonic() > until:
+            if not LOOK.fullmatch(command) or time.monotonic() > until:
                 raise AssertionError(
                     f"{block.where}: {command}\n{done.stdout}\n--- but the page shows ---\n{expected}{self._said()}"
                 )

@@ -64,6 +64,37 @@ def _allowed(name: str, default: object) -> str:
     return f"from {BOUNDS[name].low:g} on"
 
 
+SLOW = """
+import signal
+import time
+from pathlib import Path
+import autocron
+
+@autocron.delay
+def slow():
+    while not Path("looked").exists():
+        time.sleep(0.01)
+
+if __name__ == "__main__":
+    autocron.start("slow.db")
+    slow()
+    print("it runs", flush=True)
+    signal.pause()
+"""
+
+
+def test_a_command_that_only_looks_is_repeated(tmp_path: Path) -> None:
+    """style 16: as a reader would, who is faster than the job."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        f'```python title="slow.py"\n{SLOW}```\n'
+        '```console title="a terminal"\n$ python slow.py\nit runs\n```\n'
+        "```console\n$ autocron info slow.db --json > shown; touch looked; grep ready shown\n"
+        '    "ready": 1,\n```\n'
+    )
+    Page(page, tmp_path).run()
+
+
 def test_the_mechanism_itself(tmp_path: Path) -> None:
     """style 16: a snippet that does something else than the page shows is found."""
     page = tmp_path / "page.md"
