@@ -41,7 +41,7 @@ def leave_orphan(path):
     script = f"echo $$ > {path}.new; mv {path}.new {path}; exec sleep 600"
     subprocess.Popen(["sh", "-c", f"setsid sh -c '{script}' &"]).wait()
 
-@autocron.cron("0 3 * * *")
+@autocron.cron("@yearly")
 def tidy(): ...
 """
 

@@ -92,7 +92,7 @@ def survive(context):
     return [context.attempt, context.task_result.worker_ids]
 
 @task
-@autocron.cron("0 0 * * *")
+@autocron.cron("@yearly")
 def both():
     return "both"
 
