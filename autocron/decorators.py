@@ -171,8 +171,8 @@ def cron(
     reads the order of Unix cron. If it is given the lists are ignored; with neither, every minute.
 
     tz: zone of the fire times, default the local one. catch_up: a fire time missed while nothing ran is run once,
-    late, if it is not older than this (seconds or timedelta; 0: never). overlap: what happens while the previous
-    firing still goes: "skip" this one, "queue" it behind, or "allow" both.
+    late, if it is not older than this (seconds or timedelta; 0: never, but up to a minute late is on time). overlap:
+    what happens while the previous firing still goes: "skip" this one, "queue" it behind, or "allow" both.
 
     ValueError for what can never fire, TypeError for a function that needs arguments.
 

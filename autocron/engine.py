@@ -72,7 +72,7 @@ class Engine:
         FileNotFoundError for a missing directory, StoreError for a database that cannot be used,
         MonitorError if no monitor can be started.
         """
-        _check_workers(workers)
+        workers = _checked_workers(workers)
         if self._is_worker:
             return False
         if self._given is None and _current[-1].guards:
@@ -371,8 +371,7 @@ class Engine:
         self._pickle_allowed = pickle_allowed
         self._settings = Settings()
         self._is_worker = True
-        next(self._hookings)
-        interface.spawner.on_fork(self._after_fork, guard=self._while_forking)
+        self._hook()
 
     def _world(self) -> Interface:
         if self._interface is None:
@@ -396,13 +395,14 @@ class Engine:
         return self.__dict__.setdefault("_lock", self._world().spawner.mutex()) if found is None else found
 
 
-def _check_workers(workers: object) -> None:
+def _checked_workers(workers: object) -> int | None:
     if workers is None:
-        return
+        return None
     if isinstance(workers, bool) or not isinstance(workers, int):
         raise TypeError(f"workers={workers!r}: a whole number from 1 on, or None, is needed")
     if workers < 1:
         raise ValueError(f"workers={workers!r}: at least 1 is needed")
+    return int(workers)  # and not an enumeration, which no message can carry
 
 
 def refuse_unreachable(address: str, name: str) -> None:

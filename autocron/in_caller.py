@@ -39,6 +39,10 @@ class InCaller:
         """There is nobody else."""
         return False
 
+    def must_block(self) -> bool:
+        """There is nobody else."""
+        return True
+
     def _step_again(self, condition: Callable[[], bool], until: float | None) -> bool:
         return self._step(until)
 

@@ -126,6 +126,9 @@ class Background(Protocol):
     def spares_caller(self) -> bool:
         """Whether to leave it even what this caller could send at once, and a little sooner."""
 
+    def must_block(self) -> bool:
+        """Whether nobody may be left to hand over later what is not stored when its caller goes on."""
+
     def stop(self) -> None:
         """End the stepping, without waiting for it."""
 

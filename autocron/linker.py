@@ -134,4 +134,4 @@ class Linker:
 
 
 def _log_level() -> int:
-    return logging.getLogger("autocron").getEffectiveLevel()
+    return int(logging.getLogger("autocron").getEffectiveLevel())  # applications have enumerations of their own

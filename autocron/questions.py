@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .interface import Body
@@ -25,6 +26,16 @@ class Questions:
         body = self._asked[number] = (kind, number, *rest)
         self._unsent.append(body)
         return number
+
+    @contextmanager
+    def asking(self, kind: str, *rest: object) -> Iterator[int]:
+        """A question that is forgotten at the end, whatever that is."""
+        number = self.put(kind, *rest)
+        try:
+            yield number
+        finally:
+            self._asked.pop(number, None)
+            self._answers.pop(number, None)
 
     def unsent(self) -> Iterator[Body]:
         """Those that are to be sent now."""
@@ -48,7 +59,6 @@ class Questions:
         """Whether this question is answered."""
         return number in self._answers
 
-    def take(self, number: int) -> Any:
-        """The answer, which nobody waits for any more; KeyError if there is none."""
-        self._asked.pop(number, None)
-        return self._answers.pop(number)
+    def answer_to(self, number: int) -> Any:
+        """The answer; KeyError if there is none."""
+        return self._answers[number]

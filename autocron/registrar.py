@@ -86,8 +86,7 @@ class Registrar:
 
     def add(self, job: Job, *, blocking: bool = False) -> None:
         """Hand over a registration; `blocking`: return when it is safely stored, StoreError if it cannot be."""
-        # Where nobody else does the work, what is not handed over now might never be.
-        blocking = blocking or isinstance(self.background, InCaller)
+        blocking = blocking or self.background.must_block()
         if blocking and self._interrupts():
             self._store_at_once(job)
             return
@@ -170,14 +169,14 @@ class Registrar:
         """The monitor's answer; AutocronError if there is none in this time."""
         if self._interrupts():
             raise AutocronError("nobody can be asked by a signal handler that has come in the middle of a registration")
-        number = self._questions.put(messages.ASK, question, argument)
-        self.nudge()
-        until = self.interface.clock.monotonic() + within_s
-        self.background.wait_for(lambda: self._questions.is_answered(number), until)
-        try:
-            answer = self._questions.take(number)
-        except KeyError:
-            raise AutocronError(f"the monitor of {self.address} does not answer; is it stopped?") from None
+        with self._questions.asking(messages.ASK, question, argument) as number:
+            self.nudge()
+            until = self.interface.clock.monotonic() + within_s
+            self.background.wait_for(lambda: self._questions.is_answered(number), until)
+            try:
+                answer = self._questions.answer_to(number)
+            except KeyError:
+                raise AutocronError(f"the monitor of {self.address} does not answer; is it stopped?") from None
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -300,8 +299,8 @@ class Registrar:
         if self._announcement is not None:
             version, entries = self._announcement()
             if version != self._announced:
-                self._announced = version
                 link.send((messages.ANNOUNCE, [tuple(entry) for entry in entries]))
+                self._announced = version  # only now: Ctrl-C may come in between
         for body in self._questions.unsent():
             link.send(body)
         if self._outbox.returned and self.interface.clock.monotonic() >= self._retry_at:

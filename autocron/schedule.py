@@ -331,7 +331,7 @@ def _name_of(tz: tzinfo | None) -> str | None:
     if tz is None or tz is UTC:
         return "" if tz is None else "UTC"
     name = getattr(tz, "key", None)
-    return name if isinstance(name, str) else None
+    return str.__str__(name) if isinstance(name, str) else None  # exactly str, not an enumeration that is one, too
 
 
 def _label(tz: tzinfo | None) -> object:
@@ -340,7 +340,7 @@ def _label(tz: tzinfo | None) -> object:
 
 def zone_called(name: str) -> ZoneInfo:
     try:
-        return ZoneInfo(name)
+        return ZoneInfo(str.__str__(name))
     except (KeyError, ValueError, OSError):
         import difflib  # noqa: PLC0415 - for who has mistyped one
 

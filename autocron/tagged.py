@@ -221,9 +221,9 @@ def _timezone(zone: timezone, room: int) -> object:
 
 
 def _zoneinfo(zone: ZoneInfo, _: int) -> object:
-    if type(zone.key) is not str:
+    if not isinstance(zone.key, str):
         raise Refusal("a ZoneInfo without a key cannot be stored", "use ZoneInfo(key)")
-    return zone.key
+    return str.__str__(zone.key)  # which may be an enumeration
 
 
 def _path(path: Any, _: int) -> object:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 from .. import decorators
 from ..engine import current, start
 from ..errors import AutocronError
-from ..signature import signature_of
+from ..signature import is_generator, signature_of
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -80,8 +80,8 @@ class Autocron:
 
     def in_context(self, function: Callable[P, R]) -> Callable[P, R]:
         """The function, run in the application's context."""
-        if isinstance(function, decorators.Task):
-            return function  # type: ignore[return-value]  # it has its context; a call would only register
+        if isinstance(function, decorators.Task) or is_generator(function):
+            return function  # it has its context, and a call would only register; or it will be refused
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,9 +49,10 @@ def locate(database_file: str | Path) -> str:
     if text == ":memory:":
         raise ValueError(f"database_file={text!r}: the workers could not see it; give the name of a file")
     path = _expanded(text)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"the directory {path.parent} of the database {path} does not exist: create it first")
-    return os.path.realpath(path)
+    real = Path(os.path.realpath(path))
+    if not real.parent.is_dir():
+        raise FileNotFoundError(f"the directory {real.parent} of the database {path} does not exist: create it first")
+    return str(real)
 
 
 def _expanded(text: str) -> Path:
@@ -59,7 +61,7 @@ def _expanded(text: str) -> Path:
         path = Path(text).expanduser()
         if not path.is_absolute():
             home = Path.home() / ".autocron"
-            home.mkdir(mode=0o700, exist_ok=True)
+            _make_private(home)
             path = home / path
     except (OSError, RuntimeError) as error:  # as of many a service
         why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error).rstrip(".")
@@ -77,14 +79,22 @@ def make_directory(address: str) -> Path:
     """That directory, made if needed; StoreError if it cannot be, or if it is open to others."""
     path = directory_of(address)
     try:
-        path.mkdir(mode=0o700, exist_ok=True)
-        found = path.lstat()
+        found = _make_private(path)
     except OSError as error:
         writable = f"; this user must be able to write to {path.parent}" if error.errno in FORBIDDEN else ""
         raise StoreError(address, f"cannot create {path}: {error.strerror}{writable}") from error
     if found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise StoreError(address, f"{path} must belong to this user alone (chmod 700)")
     return path
+
+
+def _make_private(path: Path) -> os.stat_result:
+    """A directory that its owner can use, whatever the umask is, or was when it was made."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    found = path.lstat()
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and found.st_mode & 0o700 != 0o700:
+        path.chmod(stat.S_IMODE(found.st_mode) | 0o700)
+    return found
 
 
 def remove_directory(address: str) -> None:

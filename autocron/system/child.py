@@ -118,7 +118,7 @@ def run_worker(sock: socket.socket, address: str, slot: int, slots: int, monitor
     spawner.on_fork(in_child)
     for event in already:
         worker.take(event)
-    background = BackgroundThread(partial(_hear, worker), worker.bell)
+    background = BackgroundThread(partial(_hear, worker), worker.bell, hidden=True)
     registrar = Registrar(interface, address, link=channel, background=background)
     worker.reply = registrar.receive
     engine.bind(interface, address, registrar, pickle_allowed)
@@ -176,6 +176,7 @@ class _Interrupter:
         self._interrupting = False
         self.is_running: Callable[[], bool] = lambda: False
         self._masks: dict[int, set[int]] = {}  # by the thread that forks
+        self._main = threading.get_ident()  # as the system knows it: gevent gives the main thread another number
         self.listen()
         os.register_at_fork(
             before=self._hold_back, after_in_parent=self._let_through, after_in_child=self._leave_to_child
@@ -188,7 +189,7 @@ class _Interrupter:
 
     def interrupt(self) -> None:
         self._interrupting = True
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        signal.pthread_kill(self._main, signal.SIGTERM)
 
     def _handle(self, number: int, frame: object) -> None:
         # A TERM from elsewhere (systemd sends it to everybody) ends this worker after its job, not within it.

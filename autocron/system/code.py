@@ -6,12 +6,11 @@ import importlib
 import importlib.machinery
 import importlib.util
 import logging
-import os
 import pkgutil
 import runpy
 import sys
-import threading
 import types
+from _thread import LockType, allocate_lock, start_new_thread  # what is loaded may patch `threading` (gevent)
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -28,7 +27,6 @@ SLOW_S: Final = 10.0  # to import an application; a server that is started by it
 WORKER: Final = "autocron-worker"  # the names of its process
 LOADING: Final = "autocron-load"
 MAIN: Final = "__mp_main__"  # not "__main__": what is guarded by that name must not run in a worker
-LOADERS = {".pyc": importlib.machinery.SourcelessFileLoader}  # else it is source, whatever the script is called
 
 
 class ApplicationCode:
@@ -37,7 +35,7 @@ class ApplicationCode:
     def __init__(self, started: float, name_process: Callable[[str], None] = lambda name: None) -> None:
         self._versions = Versions(started)
         self._name_process = name_process
-        self._mains: set[str] = set()
+        self._mains: dict[str, types.ModuleType] = {}
         self._main_module = ""  # of an application that was started by `python -m`
         self._django = ""  # settings module of a project that is not set up yet
 
@@ -50,6 +48,8 @@ class ApplicationCode:
 
     def resolve(self, address: str) -> Callable[..., Any]:
         function = as_request(self._find(address))
+        if len(self._mains) > 1:  # scripts share a database, and each has classes of its own
+            self._show_main(address.rpartition(":")[0])
         self._versions.note()  # also of what earlier jobs have imported
         return function
 
@@ -70,7 +70,7 @@ class ApplicationCode:
             importlib.invalidate_caches()  # it may have been written since we looked
             with self._loading(module):
                 importlib.import_module(module)
-        loaded = sys.modules.get(MAIN if is_main else module)
+        loaded = self._mains[module] if is_main else sys.modules.get(module)
         function = registry.tasks.get(address) or _under_another_name(loaded, address.rpartition(":")[2])
         if function is None:
             file = getattr(loaded, "__file__", None) or module
@@ -81,32 +81,38 @@ class ApplicationCode:
         """Load a main program without what is guarded for it: a script, an archive, a directory, or a module's name."""
         if program in self._mains:
             return
-        self._mains.add(program)
-        main = types.ModuleType(MAIN)
-        previous = sys.modules["__main__"]
+        main = self._mains[program] = types.ModuleType(MAIN)
+        previous = {name: sys.modules.get(name) for name in ("__main__", MAIN, program)}
         sys.modules["__main__"] = sys.modules[MAIN] = main
         try:
             _execute(program, main)
         except BaseException:
-            self._mains.discard(program)
-            sys.modules["__main__"] = previous
-            del sys.modules[MAIN]
-            sys.modules.pop(program, None)
+            del self._mains[program]
+            for name, module in previous.items():
+                if module is None:
+                    sys.modules.pop(name, None)
+                else:
+                    sys.modules[name] = module
             raise
+
+    def _show_main(self, program: str) -> None:
+        """By its name `__main__`, where classes of its own are looked for, a job sees the program it comes from."""
+        main = self._mains.get(program)
+        if main is not None:
+            sys.modules["__main__"] = sys.modules[MAIN] = main
 
     @contextmanager
     def _loading(self, name: str) -> Iterator[None]:
         self._name_process(LOADING)
-        slow = threading.Timer(SLOW_S, _complain, (name,))
-        slow.daemon = True
-        slow.start()
+        loaded = allocate_lock()
+        loaded.acquire()
+        start_new_thread(_tell_if_slow, (loaded, name))
         try:
             with registry.while_loading(name):
                 yield
         finally:
             self._name_process(WORKER)
-            slow.cancel()
-            slow.join()
+            loaded.release()
 
     def is_stale(self) -> bool:
         return self._versions.have_changed()
@@ -137,9 +143,14 @@ def _execute(program: str, main: types.ModuleType) -> None:
         # Without a __spec__, as Python leaves a script: by the path alone a process that a task spawns can load it
         # again.
         main.__file__ = program
-        kind = LOADERS.get(os.path.splitext(program)[1], importlib.machinery.SourceFileLoader)
-        kind(MAIN, program).exec_module(main)
+        if program.endswith(".pyc"):
+            importlib.machinery.SourcelessFileLoader(MAIN, program).exec_module(main)
+        else:  # source, whatever it is called; never from a cache, which takes a script of the same second for old
+            source = importlib.machinery.SourceFileLoader(MAIN, program)
+            exec(source.source_to_code(source.get_data(program), program), main.__dict__)  # noqa: S102
 
 
-def _complain(name: str) -> None:
+def _tell_if_slow(loaded: LockType, name: str) -> None:
+    if loaded.acquire(timeout=SLOW_S):
+        return
     logger.warning("still loading %s after %g s, and running nothing meanwhile; %s", name, SLOW_S, GUARD)

@@ -281,7 +281,14 @@ class Processes:
         register = getattr(threading, "_register_atexit", None)
         if register is not None:
             with contextlib.suppress(RuntimeError):  # the interpreter is ending already
-                register(callback)
+                register(partial(_call_in_child, callback))
+
+
+def _call_in_child(callback: Callable[[], None]) -> None:
+    """Elsewhere the main thread has only returned, and other threads may go on for days."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        callback()
 
 
 def _is_inherited(fd: int) -> bool:

@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 import threading
+from _thread import allocate_lock, get_ident, start_new_thread  # gevent may replace them in `threading` while we run
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -34,9 +35,11 @@ def can_have_threads() -> bool:
 class BackgroundThread:
     """See `autocron.interface.Background`."""
 
-    def __init__(self, step: Callable[[], bool], bell: Bell) -> None:
+    def __init__(self, step: Callable[[], bool], bell: Bell, *, hidden: bool = False) -> None:
+        """`hidden`: from `threading`, as gevent patches only locks of a process that seems to have one thread."""
         self._step = step
         self._bell = bell
+        self._hidden = hidden
         self._gates: deque[threading.Lock] = deque()
         self._stopped = False
         self._generation = 0
@@ -49,7 +52,10 @@ class BackgroundThread:
         # A daemon: it must never keep the application from ending. And a new thread has the mask of who starts it.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, DEAF_TO)
         try:
-            threading.Thread(target=self._run, args=(self._generation,), name="autocron", daemon=True).start()
+            if self._hidden:
+                start_new_thread(self._run, (self._generation,))
+            else:
+                threading.Thread(target=self._run, args=(self._generation,), name="autocron", daemon=True).start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
@@ -63,7 +69,7 @@ class BackgroundThread:
             self.stop()
 
     def _run(self, generation: int) -> None:
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         while not self._stopped and generation == self._generation:
             try:
                 going = self._step()
@@ -85,11 +91,11 @@ class BackgroundThread:
                 self._gates.popleft().release()
 
     def wait_for(self, condition: Callable[[], bool], until: float | None = None) -> bool:
-        if threading.get_ident() == self._thread:
+        if get_ident() == self._thread:
             return condition()  # a finalizer has come in the thread itself, and nobody else does the work
         # A lock of one's own, not a shared condition: there, who is woken waits once more, for the one who wakes.
-        while not (condition() or self._stopped):
-            gate = threading.Lock()
+        while not (condition() or self._stopped or sys.is_finalizing()):  # then no other thread runs any more
+            gate = allocate_lock()
             gate.acquire()
             self._gates.append(gate)
             if condition() or self._stopped:  # it came before the gate was there to be opened
@@ -103,6 +109,12 @@ class BackgroundThread:
     def spares_caller(self) -> bool:
         asyncio = sys.modules.get("asyncio.events")
         return asyncio is not None and asyncio._get_running_loop() is not None  # which everybody there waits for
+
+    def must_block(self) -> bool:
+        # `multiprocessing.Pool` ends its processes by a signal, right behind their last answer.
+        process = sys.modules.get("multiprocessing.process")
+        is_daemon = process is not None and process.current_process().daemon
+        return is_daemon and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
     def stop(self) -> None:
         self._stopped = True

@@ -174,6 +174,10 @@ class InTurns:
         """Time is not what a test has too little of."""
         return False
 
+    def must_block(self) -> bool:
+        """Its turn comes."""
+        return False
+
     def stop(self) -> None:
         """It has no more turns."""
         if self in self._world.backgrounds:

@@ -217,6 +217,20 @@ def fork_and_exit(code):
 
 
 @autocron.delay
+def fork_and_call(how, number):
+    """A job that forks a child, which registers jobs and ends; its exit code."""
+    if how == "multiprocessing":
+        child = multiprocessing.get_context("fork").Process(target=fan_out.__wrapped__, args=(number,))
+        child.start()
+        child.join()
+        return child.exitcode
+    pid = os.fork()
+    if not pid:
+        return fan_out.__wrapped__(number)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@autocron.delay
 def terminate_child(handled_as=0):
     """A job that forks a child and sends it SIGTERM at once; its exit code, which a handler of the task may decide."""
     before = signal.getsignal(signal.SIGTERM)

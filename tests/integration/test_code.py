@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
 import os
+import queue
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from processes import eventually
 
 from autocron.errors import AutocronError
 from autocron.registry import registry
-from autocron.system.code import ApplicationCode
+from autocron.system.code import MAIN, ApplicationCode
 
 MODULE = """
 import autocron
@@ -40,14 +43,16 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Applicatio
     (tmp_path / "deployed.py").write_text(MODULE.format(number=1))
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr(sys, "argv", ["app.py"])
+    for name in ("__main__", MAIN):
+        monkeypatch.setitem(sys.modules, name, sys.modules["__main__"])
     code = ApplicationCode(time.time())
     code.prepare({"path": sys.path, "argv": sys.argv})
     yield code
     for name in ("deployed", "released"):
         sys.modules.pop(name, None)
         registry.forget(f"{name}:entry")
-        for task in [each for each in registry.tasks if each.startswith(f"{name}:")]:
-            del registry.tasks[task]
+    for task in [each for each in registry.tasks if each.startswith(("deployed:", "released:", str(tmp_path)))]:
+        del registry.tasks[task]
 
 
 def test_code_is_stale_when_a_file_is_replaced_by_an_older_one(code: ApplicationCode, tmp_path: Path) -> None:
@@ -110,8 +115,46 @@ def test_only_tasks_are_found(name: str, code: ApplicationCode) -> None:
         code.resolve(f"deployed:{name}")
 
 
+def test_a_script_is_never_taken_from_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contract 6: new jobs run the new code, of a script too that was written again in the same second."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+    monkeypatch.setitem(sys.modules, MAIN, sys.modules["__main__"])
+    script = tmp_path / "app.py"
+    for number in (1, 2):
+        script.write_text(f"number = {number}")
+        os.utime(script, (1e9, 1e9))
+        ApplicationCode(time.time()).load_main(str(script))
+        assert sys.modules[MAIN].number == number
+    assert os.listdir(tmp_path) == ["app.py"]
+
+
+SCRIPT = """
+import sys
+import autocron
+
+class Order: ...
+
+@autocron.delay
+def pay():
+    return Order is sys.modules["__main__"].Order is sys.modules["__mp_main__"].Order
+"""
+
+
+def test_each_job_sees_the_script_it_comes_from(code: ApplicationCode, tmp_path: Path) -> None:
+    """Contract 3: tasks of two scripts on one database find classes of their own, whoever's turn it is."""
+    for name in ("web.py", "nightly.py"):
+        (tmp_path / name).write_text(SCRIPT)
+    for name in ("web.py", "nightly.py", "web.py", "nightly.py"):
+        assert code.resolve(f"{tmp_path / name}:pay")()
+    (tmp_path / "broken.py").write_text("1 / 0")
+    with pytest.raises(ZeroDivisionError):
+        code.resolve(f"{tmp_path / 'broken.py'}:pay")
+    assert code.resolve(f"{tmp_path / 'web.py'}:pay")()
+
+
 def test_a_script_that_never_returns_is_told(
-    code: ApplicationCode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    code: ApplicationCode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Contract 3: an unguarded server, loaded by a worker, would serve for ever; style 10: the way out is said."""
     monkeypatch.setattr("autocron.system.code.SLOW_S", 0.01)
@@ -119,25 +162,31 @@ def test_a_script_that_never_returns_is_told(
     script = tmp_path / "app.py"
     # It reads until somebody has opened and closed the pipe.
     script.write_text(f"with open({str(tmp_path / 'requests')!r}) as requests: requests.read()")
-    told = threading.Event()
+    words: queue.Queue[str] = queue.Queue()
     handler = logging.Handler()
-    handler.emit = lambda record: told.set()  # type: ignore[method-assign]
+    handler.emit = lambda record: words.put(record.getMessage())  # type: ignore[method-assign]
     logger = logging.getLogger("autocron.worker")
     logger.addHandler(handler)
-    end = threading.Thread(target=lambda: told.wait(60) and (tmp_path / "requests").write_text(""))
-    end.start()
+
+    def end() -> str:
+        try:
+            return words.get(timeout=60)
+        finally:
+            (tmp_path / "requests").write_text("")
+
     try:
-        with pytest.raises(AutocronError, match="there is no task"):
-            code.resolve(f"{script}:task")
+        with ThreadPoolExecutor(1) as pool:
+            told = pool.submit(end)
+            with pytest.raises(AutocronError, match="there is no task"):
+                code.resolve(f"{script}:task")
     finally:
         logger.removeHandler(handler)
-        end.join()
-    assert f"still loading {script}" in caplog.text
-    assert 'belongs under `if __name__ == "__main__":`' in caplog.text
+    assert f"still loading {script}" in told.result()
+    assert 'belongs under `if __name__ == "__main__":`' in told.result()
 
 
 def test_of_what_is_loaded_at_once_nothing_is_told(code: ApplicationCode) -> None:
-    """Design 1.6: no timer is left."""
-    before = threading.active_count()
+    """Design 1.6: nobody is left who would tell it later."""
+    before = _thread._count()
     assert code.resolve("deployed:task")() == 1
-    assert threading.active_count() == before
+    eventually(lambda: _thread._count() == before)

@@ -141,6 +141,66 @@ def test_what_is_registered_while_everything_ends(world: World) -> None:
     assert len(world.stored()) == 400
 
 
+RETURNED = """
+import os, sqlite3, threading
+from tasks import add, note, until_ready
+import autocron
+
+DATABASE = os.path.join(os.environ["AUTOCRON_TEST"], "app.db")
+
+def serve():
+    threading.main_thread().join()
+    other = sqlite3.connect(DATABASE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    result = add(1, 2)
+    other.execute("ROLLBACK")
+    note("value", until_ready(result))
+    add(3, 4)
+
+if __name__ == "__main__":
+    autocron.start(DATABASE)
+    threading.Thread(target=serve).start()
+"""
+
+
+def test_threads_that_go_on_when_the_main_thread_has_returned(world: World) -> None:
+    """Contract 3: a call does not block on the database, also where the script's last line is behind us for long."""
+    (world.directory / "returned.py").write_text(RETURNED)
+    application = world.application("returned.py", start=False)
+    assert world.hear("value") == ["value", "3"]
+    assert application.wait() == 0
+    world.await_empty()
+    assert len(world.stored()) == 2
+
+
+FINALIZERS = """
+import os
+from tasks import add
+import autocron
+
+class Session:
+    def __init__(self, number):
+        self.number, self.itself = number, self
+
+    def __del__(self, add=add):
+        add(self.number, 1)
+
+if __name__ == "__main__":
+    autocron.start(os.path.join(os.environ["AUTOCRON_TEST"], "app.db"))
+    for number in range(3):
+        Session(number)
+"""
+
+
+def test_finalizers_that_come_at_the_very_end(world: World) -> None:
+    """Design 1.1: what they register is stored, though nobody is left who would do that for them."""
+    (world.directory / "finalizers.py").write_text(FINALIZERS)
+    application = world.application("finalizers.py", start=False)
+    assert application.wait() == 0
+    world.await_empty()
+    assert len(world.stored()) == 3
+
+
 def test_the_handlers_of_the_application_are_its_own(world: World) -> None:
     """Contract 6: start installs no handler, for no signal, and blocks none."""
     application = world.application(start=False)

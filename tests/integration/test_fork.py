@@ -221,6 +221,29 @@ def test_a_pool_of_multiprocessing(world: World) -> None:
     world.await_empty()
 
 
+@pytest.mark.parametrize("how", ["fork", "spawn"])
+def test_a_pool_that_is_ended_at_once(how: str, world: World) -> None:
+    """Contract 6: a pool ends its processes by SIGTERM, right behind their last answer; what they called is kept."""
+    application = world.application()
+    application.do("import multiprocessing, jobs")
+    application.do(
+        f"with multiprocessing.get_context({how!r}).Pool(4) as pool:\n"
+        "    pool.starmap(jobs.register, [(DATABASE, 1)] * 40)\n"
+    )
+    assert len(world.stored()) == 40
+
+
+@pytest.mark.parametrize("how", ["fork", "multiprocessing"])
+def test_jobs_of_a_child_that_a_task_forks(how: str, world: World) -> None:
+    """Contract 3: a call in a running task registers a job, in a child of it too; at its end none is lost."""
+    application = world.application(start=False)
+    assert application.do("autocron.start(DATABASE, workers=2)") is True
+    for number in (1, 5, 50):
+        assert application.do(f"until_ready(fork_and_call({how!r}, {number}))") == 0
+    eventually(lambda: len(world.stored()) == 3 + 1 + 5 + 50, lambda: f"{len(world.stored())} are stored")
+    assert application.end() == 0
+
+
 def test_a_child_that_a_task_forks(world: World) -> None:
     """Contract 3: it ends as the task says, and that is nobody's outcome: with its exit code, or its last words."""
     application = world.application()

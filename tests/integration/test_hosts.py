@@ -390,6 +390,39 @@ def test_gevent(world: World) -> None:
     world.await_empty()
 
 
+PATCHED = """
+import os, time
+import autocron
+
+@autocron.delay
+def work():
+    return os.getpid()
+
+@autocron.delay
+def wait_for_ever():
+    note("begun")
+    try:
+        time.sleep(3600)
+    finally:
+        note("tidied")
+"""
+
+
+def test_tasks_that_are_patched_by_gevent(world: World) -> None:
+    """Design 7: a worker is none the worse for what its tasks' module patches, and interrupts them as others."""
+    pytest.importorskip("gevent", reason="gevent is not installed")
+    (world.directory / "patched.py").write_text(GEVENT + "from tasks import note\n" + PATCHED)
+    application = world.application(start=False)
+    application.do("import patched")
+    application.do("autocron.start(DATABASE)")
+    worker = world.worker().pid
+    assert [application.do("until_ready(patched.work())") for _ in range(5)] == [worker] * 5
+    application.do("endless = patched.wait_for_ever()")
+    world.hear("begun")
+    application.do("autocron.stop()")
+    world.hear("tidied")
+
+
 UWSGI = """
 import sys
 sys.executable = "/usr/bin/uwsgi_python3"

@@ -81,6 +81,19 @@ def test_the_number_of_workers_is_stored(world: World) -> None:
     eventually(lambda: len(world.workers()) == 3)
 
 
+def test_numbers_that_are_enumerations(world: World) -> None:
+    """Contract 1: they are whole numbers too, and so are levels of the log."""
+    application = world.application(start=False)
+    application.do("import enum, logging\nclass Number(enum.IntEnum):\n    two = 2\n    info = 20\n")
+    application.do("logging.getLogger().setLevel(Number.info)")
+    assert application.do("autocron.start(DATABASE, workers=Number.two)") is True
+    eventually(lambda: len(world.workers()) == 2)
+    second = world.application(start=False)
+    second.do("import enum\nclass Number(enum.IntEnum):\n    one = 1\n")
+    assert second.do("autocron.start(DATABASE, workers=Number.one)") is False
+    eventually(lambda: len(world.workers()) == 1)
+
+
 def test_start_with_another_number_resizes_the_pool(world: World) -> None:
     """Contract 1: a later start(workers=n) changes the stored value and resizes the running pool."""
     application = world.application(workers=2)

@@ -31,6 +31,12 @@ from autocron.errors import PayloadError
 from autocron.payload import decode, decode_call, encode, encode_call, is_pickled
 
 T = TypeVar("T")
+
+
+class Zone(enum.StrEnum):
+    PARIS = "Europe/Paris"
+
+
 PARIS = zoneinfo.ZoneInfo("Europe/Paris")
 
 
@@ -781,6 +787,11 @@ def test_zone_without_a_key() -> None:
     """A ZoneInfo made from a file does not say which zone it is."""
     smallest = b"TZif" + bytes(16) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + struct.pack(">lbb", 0, 0, 0) + b"UTC\0"
     assert "use ZoneInfo(key)" in refusal(zoneinfo.ZoneInfo.from_file(io.BytesIO(smallest)))
+
+
+def test_zone_of_an_enumeration() -> None:
+    """What an application calls its zones by is no hindrance."""
+    assert decode(encode(zoneinfo.ZoneInfo.no_cache(Zone.PARIS))) is zoneinfo.ZoneInfo("Europe/Paris")
 
 
 def test_enum_member_that_is_not_listed() -> None:

@@ -224,6 +224,20 @@ def test_a_question_is_asked_again_over_the_next_link(alone: Alone) -> None:
     assert [body[:2] for body in alone.sent()] == [(messages.ASK, 1)]
 
 
+def test_a_question_that_is_interrupted_is_forgotten(alone: Alone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """design 2: what nobody waits for is not kept, and not asked again over every new link."""
+
+    def interrupted(condition: Callable[[], bool], until: float | None = None) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(alone.registrar.background, "wait_for", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        alone.registrar.ask(messages.RESULT, b"?")
+    assert alone.registrar._questions.are_answered()
+    alone.registrar.receive((messages.REPLY, 1, None))
+    assert not alone.registrar._questions.is_answered(1)
+
+
 def test_a_monitor_that_cannot_be_had_is_tried_more_and_more_seldom(alone: Alone) -> None:
     """design 2: a monitor that cannot start must not be tried in a loop of new processes."""
     alone.is_there = False

@@ -6,6 +6,7 @@ import pickle
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -374,12 +375,26 @@ def test_the_local_zone_may_change(live_in: Callable[[str], None]) -> None:
 # -- the object ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("zone", ["Europe/Berlin", ZoneInfo("Europe/Berlin"), ZoneInfo.no_cache("Europe/Berlin")])
+class Zone(StrEnum):
+    BERLIN = "Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "Europe/Berlin",
+        Zone.BERLIN,
+        ZoneInfo("Europe/Berlin"),
+        ZoneInfo.no_cache("Europe/Berlin"),
+        ZoneInfo.no_cache(Zone.BERLIN),
+    ],
+)
 def test_zones_may_be_named_or_given(zone: str | tzinfo) -> None:
     """Contract 2: `tz` is a name or a tzinfo."""
     schedule = Schedule("30 2 * * *", tz=zone)
     assert instants(schedule, "2027-03-27 12:00+00:00", 1) == ["2027-03-28 01:00"]
     assert schedule.tz_name() == "Europe/Berlin"
+    assert type(schedule.tz_name()) is str  # as every message needs it
 
 
 def test_fixed_offsets() -> None:

@@ -206,5 +206,8 @@ class Stepping:
     def spares_caller(self) -> bool:
         return False
 
+    def must_block(self) -> bool:
+        return False
+
     def stop(self) -> None:
         self._stopped = True

@@ -61,7 +61,11 @@ FLASK_TESTS = """
 import pytest
 from autocron.registry import registry
 from shop import create_app
+import autocron
 import shop.background
+
+def yields():
+    yield
 
 def test_calls_run_in_the_caller(tmp_path, monkeypatch):
     import flask
@@ -86,6 +90,8 @@ def test_a_task_is_called_in_another_way(fake_engine):
     nightly = background.delay(shop.background.tidy)
     assert background.cron("0 4 * * *")(nightly) is nightly
     assert [each.crontab for each in registry.entries.values()] == ["* * * * *", "0 4 * * *"]
+    with pytest.raises(autocron.TaskError, match="generator"):
+        background.delay(yields)
     soon("ann")
     assert fake_engine.fast_forward("59s").ran(shop.background.greet).times == 0
     assert fake_engine.fast_forward("1s").ran(shop.background.greet).times == 1

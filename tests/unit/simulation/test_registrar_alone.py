@@ -33,6 +33,9 @@ class Seam:
     def spares_caller(self) -> bool:
         return True
 
+    def must_block(self) -> bool:
+        return False
+
     def mutex(self) -> Any:
         return nullcontext()
 

@@ -63,6 +63,13 @@ def test_a_missing_directory_is_named(home: Path, name: str) -> None:
     assert "create it first" in str(caught.value)
 
 
+def test_a_missing_directory_behind_a_link_is_named(tmp_path: Path) -> None:
+    """contract 1: a missing directory is a FileNotFoundError that names it."""
+    (tmp_path / "app.db").symlink_to("/nowhere/at/all/app.db")
+    with pytest.raises(FileNotFoundError, match="the directory /nowhere/at/all of the database"):
+        locate(tmp_path / "app.db")
+
+
 @pytest.mark.parametrize(
     ("name", "error"),
     [("", ValueError), ("a\0b", ValueError), (None, TypeError), (b"app.db", TypeError), (3, TypeError)],
@@ -125,6 +132,19 @@ def test_the_directory_beside_it_is_private(tmp_path: Path) -> None:
     directory.chmod(0o755)
     with pytest.raises(StoreError, match=r"must belong to this user alone \(chmod 700\)"):
         make_directory(address)
+
+
+@pytest.mark.parametrize("mask", [0o177, 0o777])
+def test_directories_are_usable_whatever_the_umask_is(mask: int, home: Path, tmp_path: Path) -> None:
+    """contract 1 and 6: mode 0700; and the next start works, also where an earlier version has left them unusable."""
+    (tmp_path / "old.db-autocron").mkdir(mode=0o600)
+    before = os.umask(mask)
+    try:
+        locate("app.db")
+        made = [make_directory(str(tmp_path / name)) for name in ("app.db", "old.db")]
+    finally:
+        os.umask(before)
+    assert [each.stat().st_mode & 0o777 for each in (home / ".autocron", *made)] == [0o700] * 3
 
 
 def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing.process  # noqa: F401 - looked for where it is imported
+import signal
+import sys
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -30,6 +34,24 @@ def test_only_who_runs_an_event_loop_is_spared(background: BackgroundThread) -> 
     assert not background.spares_caller()
     assert asyncio.run(in_loop()) == (True, False)
     assert not background.spares_caller()
+
+
+def test_who_is_ended_by_a_signal_blocks(background: BackgroundThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contract 6: what a process of `multiprocessing.Pool` has called is stored when it answers; then it is killed."""
+    assert not background.must_block()
+    monkeypatch.setattr("multiprocessing.process.current_process", lambda: SimpleNamespace(daemon=True))
+    assert background.must_block()
+    monkeypatch.setattr(signal, "getsignal", lambda number: print)  # a server's worker, which sees to its end itself
+    assert not background.must_block()
+
+
+def test_nobody_is_waited_for_when_the_interpreter_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Design 1.1: a finalizer stores its job itself, at once: the thread will never run again."""
+    bell, ending = PipeBell(), threading.Event()
+    background = BackgroundThread(lambda: not ending.wait(), bell)
+    monkeypatch.setattr(sys, "is_finalizing", lambda: True)
+    assert not background.wait_for(lambda: False)
+    ending.set()
 
 
 @pytest.mark.parametrize("until", [2 * threading.TIMEOUT_MAX, 1e300, float("inf")])
