@@ -108,14 +108,19 @@ def end_session(leader: int, started: int) -> None:
 
 
 def bury(session: int) -> bool:
-    """Reap our dead children of this session, which were adopted; whether anything of the session is left."""
+    """Reap our dead children of this session, which were adopted; whether any is left that may become one.
+
+    Who is dead and another's child is not: a PID 1 that does not reap keeps it for ever.
+    """
     left = False
     for each in processes():
-        if each.session == session:
-            with contextlib.suppress(ChildProcessError):
-                if each.state == "Z" and each.parent == os.getpid() and os.waitpid(each.pid, os.WNOHANG)[0]:
-                    continue
+        if each.session != session:
+            continue
+        if each.state != "Z":
             left = True
+        elif each.parent == os.getpid():
+            with contextlib.suppress(ChildProcessError):
+                left = not os.waitpid(each.pid, os.WNOHANG)[0] or left
     return left
 
 

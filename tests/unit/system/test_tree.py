@@ -129,3 +129,20 @@ def test_what_may_not_be_killed_is_not_waited_for(
     tree.end_descendants()
     assert sorted(reaped) == [10, 30, 31]
     assert caplog.text.count("process 20, which a task has left, belongs to another user") == 1
+
+
+def test_burying_ends_with_what_may_become_our_child(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Design 7: as PID 1 we reap whom a dead monitor leaves to us; another's zombie is not looked for at each event."""
+    own = os.getpid()
+    add(proc, 50, state="Z", parent=1, session=50)  # the monitor, whose parent does not reap
+    add(proc, 51, state="Z", parent=own, session=50)
+    add(proc, 52, state="S", parent=own, session=50)  # about to be killed
+    add(proc, 60, state="S", parent=own, session=60)
+    reaped = []
+    monkeypatch.setattr(os, "waitpid", lambda pid, options: (reaped.append(pid), (pid, 0))[1])
+    assert tree.bury(50)
+    assert reaped == [51]
+    (proc / "51" / "stat").unlink()
+    (proc / "52" / "stat").unlink()
+    assert not tree.bury(50)
+    assert tree.bury(60)
