@@ -173,34 +173,6 @@ def test_threads_that_go_on_when_the_main_thread_has_returned(world: World) -> N
     assert len(world.stored()) == 2
 
 
-FINALIZERS = """
-import os
-from tasks import add
-import autocron
-
-class Session:
-    def __init__(self, number):
-        self.number, self.itself = number, self
-
-    def __del__(self, add=add):
-        add(self.number, 1)
-
-if __name__ == "__main__":
-    autocron.start(os.path.join(os.environ["AUTOCRON_TEST"], "app.db"))
-    for number in range(3):
-        Session(number)
-"""
-
-
-def test_finalizers_that_come_at_the_very_end(world: World) -> None:
-    """Design 1.1: what they register is stored, though nobody is left who would do that for them."""
-    (world.directory / "finalizers.py").write_text(FINALIZERS)
-    application = world.application("finalizers.py", start=False)
-    assert application.wait() == 0
-    world.await_empty()
-    assert len(world.stored()) == 3
-
-
 def test_the_handlers_of_the_application_are_its_own(world: World) -> None:
     """Contract 6: start installs no handler, for no signal, and blocks none."""
     application = world.application(start=False)
