@@ -83,7 +83,7 @@ class ApplicationCode:
             return
         main = self._mains[program] = types.ModuleType(MAIN)
         previous = {name: sys.modules.get(name) for name in ("__main__", MAIN, program)}
-        sys.modules["__main__"] = sys.modules[MAIN] = main
+        self._show_main(program)
         try:
             _execute(program, main)
         except BaseException:

@@ -115,18 +115,18 @@ def test_only_tasks_are_found(name: str, code: ApplicationCode) -> None:
         code.resolve(f"deployed:{name}")
 
 
-def test_a_script_is_never_taken_from_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_script_is_never_taken_from_a_cache(
+    code: ApplicationCode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Contract 6: new jobs run the new code, of a script too that was written again in the same second."""
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
-    monkeypatch.setitem(sys.modules, MAIN, sys.modules["__main__"])
     script = tmp_path / "app.py"
     for number in (1, 2):
         script.write_text(f"number = {number}")
         os.utime(script, (1e9, 1e9))
         ApplicationCode(time.time()).load_main(str(script))
         assert sys.modules[MAIN].number == number
-    assert os.listdir(tmp_path) == ["app.py"]
+    assert not (tmp_path / "__pycache__").exists()
 
 
 SCRIPT = """
@@ -189,4 +189,4 @@ def test_of_what_is_loaded_at_once_nothing_is_told(code: ApplicationCode) -> Non
     """Design 1.6: nobody is left who would tell it later."""
     before = _thread._count()
     assert code.resolve("deployed:task")() == 1
-    eventually(lambda: _thread._count() == before)
+    eventually(lambda: _thread._count() <= before)  # one of an earlier test may just have ended, too

@@ -46,7 +46,7 @@ def test_who_is_ended_by_a_signal_blocks(background: BackgroundThread, monkeypat
 
 
 def test_nobody_is_waited_for_when_the_interpreter_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Design 1.1: a finalizer stores its job itself, at once: the thread will never run again."""
+    """Design 1.1: a finalizer that comes then does not wait for a thread that will never run again."""
     bell, ending = PipeBell(), threading.Event()
     background = BackgroundThread(lambda: not ending.wait(), bell)
     monkeypatch.setattr(sys, "is_finalizing", lambda: True)
