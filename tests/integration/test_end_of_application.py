@@ -173,6 +173,45 @@ def test_threads_that_go_on_when_the_main_thread_has_returned(world: World) -> N
     assert len(world.stored()) == 2
 
 
+FINALIZERS = """
+import atexit, os, threading
+from tasks import add
+import autocron
+
+class Session:
+    def __init__(self, number):
+        self.number, self.itself = number, self
+
+    def __del__(self, add=add):
+        add(self.number, 1)
+
+def look():  # behind autocron's own handler, as it was registered before
+    for thread in threading.enumerate():
+        if thread.name == "autocron":
+            thread.join(20)
+            if thread.is_alive():
+                os._exit(3)
+    add(7, 1)
+    if len(autocron.get_results()) != 1:
+        os._exit(4)
+
+if __name__ == "__main__":
+    atexit.register(look)
+    autocron.start(os.path.join(os.environ["AUTOCRON_TEST"], "app.db"))
+    for number in range(3):
+        Session(number)
+"""
+
+
+def test_finalizers_that_come_at_the_very_end(world: World) -> None:
+    """Design 1.1: what they register is stored, though Python has stopped all other threads, wherever they were."""
+    (world.directory / "finalizers.py").write_text(FINALIZERS)
+    application = world.application("finalizers.py", start=False)
+    assert application.wait() == 0
+    world.await_empty()
+    assert len(world.stored()) == 4
+
+
 def test_the_handlers_of_the_application_are_its_own(world: World) -> None:
     """Contract 6: start installs no handler, for no signal, and blocks none."""
     application = world.application(start=False)
