@@ -43,6 +43,10 @@ class InCaller:
         """There is nobody else."""
         return True
 
+    def is_dead(self) -> bool:
+        """The caller lives."""
+        return False
+
     def _step_again(self, condition: Callable[[], bool], until: float | None) -> bool:
         return self._step(until)
 

@@ -129,6 +129,9 @@ class Background(Protocol):
     def must_block(self) -> bool:
         """Whether nobody may be left to hand over later what is not stored when its caller goes on."""
 
+    def is_dead(self) -> bool:
+        """Whether it was stopped wherever it was, as Python does at its end, maybe with locks in its hand."""
+
     def stop(self) -> None:
         """End the stepping, without waiting for it."""
 

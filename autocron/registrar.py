@@ -22,7 +22,7 @@ from typing import Any, Final
 from . import messages
 from .errors import AutocronError, MonitorError, StoreBusy, StoreError, StoreFull
 from .in_caller import InCaller
-from .interface import Background, Bell, Body, Channel, Closed, Interface, Message, Source
+from .interface import Background, Body, Channel, Closed, Interface, Message, Source
 from .job import Entry, Job
 from .labels import APP_FALLBACK, APP_REGISTER
 from .outbox import Outbox
@@ -78,7 +78,8 @@ class Registrar:
         self._is_inside = False  # somebody sends or writes; who finds it so under the mutex is that very thread
         self._failures = 0
         self._leaving = False
-        self._successor: tuple[Background, Bell] | None = None  # who takes over from the thread, and by which bell
+        self._is_alone = False
+        self._abandoned: Channel | None = None
         self.background: Background = (
             background or interface.spawner.background(self.step, self.bell) or InCaller(interface, self.step)
         )
@@ -130,8 +131,16 @@ class Registrar:
 
     def _interrupts(self) -> bool:
         """Whether this thread is in the middle of sending or writing, further down its stack."""
+        if self.background.is_dead() and not self._is_alone:
+            self._go_on_alone()
         with self.mutex:
             return self._is_inside
+
+    def _go_on_alone(self) -> None:
+        """All other threads are dead, maybe with our locks, or the link's, in their hands."""
+        self._is_alone = True
+        self.mutex, self._is_inside = self.interface.spawner.mutex(), False
+        self._abandoned, self.link = self.link, None  # left open: when it ends, with this process, the monitor looks
 
     def _store_at_once(self, job: Job) -> None:
         for number in range(1, TRIES + 1):
@@ -146,7 +155,7 @@ class Registrar:
     def _await_safe(self, job: Job) -> None:
         for _ in range(TRIES):
             until = self.interface.clock.monotonic() + STORED_S
-            if self._wait_for(lambda: self._is_decided(job.id), until):
+            if self.background.wait_for(lambda: self._is_decided(job.id), until):
                 break
             self._write_directly()
         if job.id not in self._outbox.watched:
@@ -173,7 +182,7 @@ class Registrar:
         with self._questions.asking(messages.ASK, question, argument) as number:
             self.nudge()
             until = self.interface.clock.monotonic() + within_s
-            self._wait_for(lambda: self._questions.is_answered(number), until)
+            self.background.wait_for(lambda: self._questions.is_answered(number), until)
             try:
                 answer = self._questions.answer_to(number)
             except KeyError:
@@ -186,34 +195,14 @@ class Registrar:
         """Return when everything handed over is safe; what no monitor takes in time is written by us."""
         self.bell.ring()
         until = self.interface.clock.monotonic() + within_s
-        if self._interrupts() or not self._wait_for(self.is_idle, until):
+        if self._interrupts() or not self.background.wait_for(self.is_idle, until):
             self._write_directly()
 
-    def _wait_for(self, condition: Callable[[], bool], until: float) -> bool:
-        background: Background | None = None
-        while background is not self.background:  # it may have handed over to its successor meanwhile
-            background = self.background
-            if background.wait_for(condition, until):
-                return True
-        return False
-
     def end(self, within_s: float) -> None:
-        """The last flush of this process. What it still registers, it hands over itself."""
+        """The last flush of this process."""
         self.flush(within_s)
         if not self.is_idle():
             self._write_at_last()
-        self._retire_background(within_s)
-
-    def _retire_background(self, within_s: float) -> None:
-        """Python would stop the thread at its own end, wherever it is: with a lock, maybe, that a finalizer needs."""
-        if isinstance(self.background, InCaller) or self._interrupts():
-            return
-        try:
-            self._successor = InCaller(self.interface, self.step), self.interface.spawner.bell()
-        except OSError:  # no descriptor is left
-            return
-        self.bell.ring()
-        self.background.wait_for(lambda: self._successor is None, self.interface.clock.monotonic() + within_s)
 
     def _write_at_last(self) -> None:
         reason = self._write_directly()
@@ -236,9 +225,6 @@ class Registrar:
     def step(self, until: float | None = None) -> bool:
         """One pass: link, send, hear, at the longest until this monotonic time. False: there is nothing more to do."""
         if self.stopped:
-            return False
-        if self._successor is not None:
-            (self.background, self.bell), self._successor = self._successor, None
             return False
         if self.link is None:
             self._find_link()
@@ -430,7 +416,7 @@ class Registrar:
             return
         self.nudge()
         until = self.interface.clock.monotonic() + within_s
-        self._wait_for(lambda: self._questions.is_answered(number) or self.link is not link, until)
+        self.background.wait_for(lambda: self._questions.is_answered(number) or self.link is not link, until)
 
     def stop(self) -> None:
         """End the background and let go of the link."""

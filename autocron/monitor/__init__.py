@@ -333,7 +333,9 @@ class Monitor:
     # -- the end ---------------------------------------------------------------------------------------------
 
     def _left(self, channel: Channel) -> None:
-        self.scheduler.forget(channel, self.interface.clock.time())
+        now = self.interface.clock.time()
+        self.scheduler.forget(channel, now)
+        self.dispatcher.expect(now)  # its last registrations may be written past us, and it had no time to say so
         if not self.applications.are_there():
             self._drain("the application has gone")
         elif (spec := self.applications.newest()) is not None and spec is not self.pool.spec:

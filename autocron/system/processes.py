@@ -28,7 +28,7 @@ from .bell import PipeBell, attending
 from .channels import SocketChannel
 from .clock import SystemClock
 from .frameworks import django_settings, reloader
-from .threads import BackgroundThread, can_have_threads
+from .threads import BackgroundThread, can_have_threads, loaded
 from .waiting import Ownable, Pollable, renew, wait
 from .zones import zone_directories
 
@@ -286,7 +286,7 @@ class Processes:
 
 def _call_in_child(callback: Callable[[], None]) -> None:
     """Elsewhere the main thread has only returned, and other threads may go on for days."""
-    process = sys.modules.get("multiprocessing.process")
+    process = loaded("multiprocessing.process")
     if process is not None and process.parent_process() is not None:
         callback()
 

@@ -10,7 +10,7 @@ import threading
 from _thread import allocate_lock, get_ident, start_new_thread  # gevent may replace them in `threading` while we run
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from ..interface import Bell
 from .bell import PipeBell
@@ -30,6 +30,12 @@ def can_have_threads() -> bool:
     """False under gevent's patches, where a blocking thread would stop the whole application."""
     monkey = sys.modules.get("gevent.monkey")
     return not (monkey is not None and monkey.is_module_patched("threading"))
+
+
+def loaded(name: str) -> Any:
+    """A module that somebody else uses; None if nobody does, or another thread is just importing it."""
+    module = sys.modules.get(name)
+    return None if getattr(getattr(module, "__spec__", None), "_initializing", False) else module
 
 
 class BackgroundThread:
@@ -94,7 +100,7 @@ class BackgroundThread:
         if get_ident() == self._thread:
             return condition()  # a finalizer has come in the thread itself, and nobody else does the work
         # A lock of one's own, not a shared condition: there, who is woken waits once more, for the one who wakes.
-        while not (condition() or self._stopped or sys.is_finalizing()):  # then no other thread runs any more
+        while not (condition() or self._stopped or self.is_dead()):
             gate = allocate_lock()
             gate.acquire()
             self._gates.append(gate)
@@ -107,14 +113,17 @@ class BackgroundThread:
         return condition()
 
     def spares_caller(self) -> bool:
-        asyncio = sys.modules.get("asyncio.events")
+        asyncio = loaded("asyncio.events")
         return asyncio is not None and asyncio._get_running_loop() is not None  # which everybody there waits for
 
     def must_block(self) -> bool:
         # `multiprocessing.Pool` ends its processes by a signal, right behind their last answer.
-        process = sys.modules.get("multiprocessing.process")
+        process = loaded("multiprocessing.process")
         is_daemon = process is not None and process.current_process().daemon
         return is_daemon and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+    def is_dead(self) -> bool:
+        return sys.is_finalizing()
 
     def stop(self) -> None:
         self._stopped = True

@@ -178,6 +178,10 @@ class InTurns:
         """Its turn comes."""
         return False
 
+    def is_dead(self) -> bool:
+        """Its turn comes."""
+        return False
+
     def stop(self) -> None:
         """It has no more turns."""
         if self in self._world.backgrounds:

@@ -209,5 +209,8 @@ class Stepping:
     def must_block(self) -> bool:
         return False
 
+    def is_dead(self) -> bool:
+        return False
+
     def stop(self) -> None:
         self._stopped = True

@@ -233,6 +233,18 @@ def test_what_was_written_past_the_monitor_runs_as_soon_as_somebody_says_so(smal
     assert ran == ["past"]
 
 
+def test_what_a_process_has_written_past_the_monitor_runs_when_it_ends(small: Small) -> None:
+    """design 2: it may have been killed before it could say so, or be at its very end, where nothing more is said."""
+    link = small.link()
+    small.settle()
+    small.store.add([job_of(f"{__name__}:note", "past", due=MIDNIGHT)], token=0)
+    small.settle()
+    assert ran == []
+    link.channel.close()
+    small.settle()
+    assert ran == ["past"]
+
+
 def test_asked_to_stop_it_drains(small: Small) -> None:
     """contract 6: the monitor that gets SIGTERM ends its workers in good order."""
     from autocron.interface import Stop

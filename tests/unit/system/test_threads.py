@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing.process  # noqa: F401 - looked for where it is imported
-import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Iterator
-from types import SimpleNamespace
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from autocron import messages
-from autocron.in_caller import InCaller
-from autocron.registrar import Registrar
-from autocron.system import real_interface
 from autocron.system.bell import PipeBell
-from autocron.system.channels import SocketChannel
 from autocron.system.threads import BackgroundThread
-
-PATIENCE_S = 60.0  # the last line
 
 
 @pytest.fixture
@@ -63,23 +55,17 @@ def test_nobody_is_waited_for_when_the_interpreter_ends(monkeypatch: pytest.Monk
     ending.set()
 
 
-def test_who_waits_when_the_thread_retires_goes_on_by_himself() -> None:
-    """Design 1.1: the thread ends before the interpreter, without any lock; whoever waits loses nothing."""
-    interface = real_interface()
-    ours, theirs = (SocketChannel(each, os.getpid()) for each in socket.socketpair())
-    registrar = Registrar(interface, "app.db", link=ours, relink=lambda: None)
-    answers: list[object] = []
-    asking = threading.Thread(target=lambda: answers.append(registrar.ask(messages.RESULT, b"1")), daemon=True)
-    asking.start()
-    ((_, (_, number, *_)),) = interface.spawner.wait([theirs], None)
-    background = registrar.background
-    registrar.end(PATIENCE_S)
-    assert (type(background), type(registrar.background)) == (BackgroundThread, InCaller)
-    theirs.send((messages.REPLY, number, "an answer"))
-    asking.join(PATIENCE_S)
-    assert answers == ["an answer"]
-    registrar.stop()
-    theirs.close()
+def test_what_another_thread_is_just_importing_is_not_used_yet(
+    background: BackgroundThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Contract 3: a call may meet a module of which only a part is there yet."""
+    for name in ("asyncio.events", "multiprocessing.process"):
+        module = ModuleType(name)
+        module.__spec__ = ModuleSpec(name, None)
+        module.__spec__._initializing = True  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, name, module)
+    assert not background.spares_caller()
+    assert not background.must_block()
 
 
 @pytest.mark.parametrize("until", [2 * threading.TIMEOUT_MAX, 1e300, float("inf")])
