@@ -7,6 +7,7 @@ one. An event at the seam is the only way to wait: there is no sleep.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import inf, nextafter
@@ -224,8 +225,8 @@ class Store(Protocol):
     def sync(self) -> None:
         """What was committed before this call survives a power cut."""
 
-    def claim(self, now: float, limit: int, token: int) -> list[Job]:
-        """Take due jobs exclusively, in the order priority, due, id."""
+    def claim(self, now: float, limit: int, token: int, *, enough_bytes: int = sys.maxsize) -> list[Job]:
+        """Take due jobs exclusively, in the order priority, due, id: so many, or until their payloads are so large."""
 
     def settle(self, outcomes: Sequence[Outcome], *, token: int, now: float, ttl_s: float) -> None:
         """Record outcomes of jobs that this token still holds; a stale one has no effect."""

@@ -298,6 +298,9 @@ class Monitor:
         if self._drained_at is not None:
             self._drained_at = None
             self.pool.go_on()
+            for each in self.applications.linked.values():
+                if each.leaving:  # it waits for an end that does not come now
+                    each.channel.send((messages.REPLY, each.leaving, None))
         self.pool.renew(spec)
         self._apply(self.applications.settings)
         # What was written past a monitor while nobody was linked waits in the store.

@@ -42,7 +42,9 @@ WEIGHT: Final = 0.2  # of the newest run time in the average
 OVERDUE_S: Final = 0.02  # a worker silent for so long may hold others' jobs hostage
 READY_MOST: Final = 10_000  # claimed and not dispatched
 READY_LEAST: Final = 1_000
+READY_LEAST_BYTES: Final = 8 << 20  # which large payloads reach sooner
 CLAIM_MOST: Final = 5_000
+CLAIM_BYTES: Final = 16 << 20
 RETRY_S: Final = 1.0
 BUSY_S: Final = 0.1  # another program holds the database locked; the store itself has waited a little
 
@@ -135,11 +137,15 @@ class Dispatcher:
         """Only what is more urgent than this may go to the workers without waiting in the store."""
         if self.paused:
             return -inf
-        ready = len(self.ready)
-        if ready < READY_MOST and not self._is_due(now):
+        ready = self._fullness()
+        if ready < READY_MOST / READY_LEAST and not self._is_due(now):
             return inf
         # The rest of a long queue is in the store: who would overtake it there overtakes what is ready as well.
-        return self.ready.least if READY_LEAST <= ready < 2 * READY_MOST else -inf
+        return self.ready.least if 1 <= ready < 2 * READY_MOST / READY_LEAST else -inf
+
+    def _fullness(self) -> float:
+        """How much is ready, in parts of what is enough for the workers meanwhile."""
+        return max(len(self.ready) / READY_LEAST, self.ready.bytes / READY_LEAST_BYTES)
 
     def _release_unsure(self) -> None:
         """What the store took though it reported an error may be claimed by us, and in nobody's hands."""
@@ -197,10 +203,12 @@ class Dispatcher:
 
     def claim(self, now: float) -> None:
         """Take due jobs from the store."""
-        if self.paused or len(self.ready) >= READY_LEAST or not self._is_due(now) or self._retry_at is not None:
+        if self.paused or self._fullness() >= 1 or not self._is_due(now) or self._retry_at is not None:
             return
         try:
-            jobs = self.interface.call(MONITOR_CLAIM, self.store.claim, now, CLAIM_MOST, self.token)
+            jobs = self.interface.call(
+                MONITOR_CLAIM, self.store.claim, now, CLAIM_MOST, self.token, enough_bytes=CLAIM_BYTES
+            )
             for job in jobs:
                 if problem := border.problem_of(job):  # another program has written it
                     logger.error("job %r of %.100r cannot be run: %s", job.id, job.task, problem)
@@ -217,10 +225,12 @@ class Dispatcher:
         """Give ready jobs to workers that have room."""
         if self.paused or (self._trouble is not None and self._outcomes):
             return
+        late = self._late()
+        if late:
+            self._take_back(late)
         if not self.ready:
-            self._take_back()
             return
-        free = [each for each in self.pool.serving() if each.load_s <= AHEAD_S / 2]
+        free = [each for each in self.pool.serving() if each.load_s <= AHEAD_S / 2 and each not in late]
         if not free:
             return
         free.sort(key=_load)
@@ -255,13 +265,17 @@ class Dispatcher:
             batch.append(tuple(job))
         return batch
 
-    def _take_back(self) -> None:
-        """Nothing is ready and somebody is idle: free what waits behind a long job."""
-        if not any(not each.inflight for each in self.pool.serving()):
-            return
+    def _late(self) -> list[Member]:
+        """Who may be at a long job, though all that they were given was thought to be short."""
         now = self.interface.clock.monotonic()
-        for member in self.pool.serving():
-            if len(member.inflight) > 1 and not member.recalled and now >= member.heard + OVERDUE_S:
+        return [each for each in self.pool.serving() if each.inflight and now >= each.heard + OVERDUE_S]
+
+    def _take_back(self, late: list[Member]) -> None:
+        """Free what waits behind a long job, if there is anybody else for it."""
+        if len(late) == sum(1 for _ in self.pool.serving()):
+            return
+        for member in late:
+            if len(member.inflight) > 1 and not member.recalled:
                 member.recalled = True
                 member.channel.send((messages.TAKE_BACK,))
 
@@ -387,7 +401,7 @@ class Dispatcher:
 
     def next_claim(self) -> float | None:
         """Wall time at which the next waiting job is to be claimed."""
-        if self.paused or self._retry_at is not None or len(self.ready) >= READY_LEAST:
+        if self.paused or self._retry_at is not None or self._fullness() >= 1:
             return None
         return self.next_due
 

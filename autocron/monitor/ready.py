@@ -18,6 +18,7 @@ class Ready:
     def __init__(self, jobs: Iterable[Job] = ()) -> None:
         self._queues: dict[int, deque[Job]] = {}
         self._priorities: list[int] = []  # of the queues, ascending; none of them is empty
+        self.bytes = 0  # of their payloads
         self.extend(jobs)
 
     def __len__(self) -> int:
@@ -47,25 +48,29 @@ class Ready:
         job = queue.popleft()
         if not queue:
             del self._queues[priority], self._priorities[0]
+        self.bytes -= len(job.payload)
         return job
 
     def append(self, job: Job) -> None:
         """Behind its equals."""
-        self._queue(job.priority).append(job)
+        self.extend((job,))
 
     def appendleft(self, job: Job) -> None:
         """Before its equals: it has waited already."""
         self._queue(job.priority).appendleft(job)
+        self.bytes += len(job.payload)
 
     def extend(self, jobs: Iterable[Job]) -> None:
         """Each behind its equals."""
         for job in jobs:
             self._queue(job.priority).append(job)
+            self.bytes += len(job.payload)
 
     def clear(self) -> None:
         """Forget all."""
         self._queues.clear()
         self._priorities.clear()
+        self.bytes = 0
 
     def _queue(self, priority: int) -> deque[Job]:
         queue = self._queues.get(priority)

@@ -53,6 +53,7 @@ class Connection:
         self.pickle_allowed = self._file is None or self._file.pickle_allowed
         self.written = 0
         self._sync_failed = False
+        self._is_open = False
         self._connect()
 
     def _connect(self) -> None:
@@ -65,6 +66,7 @@ class Connection:
             except BaseException:
                 self._db.close()
                 raise
+        self._is_open = True
 
     def _configure(self) -> None:
         execute = self._db.execute
@@ -108,9 +110,11 @@ class Connection:
     def _check(self) -> None:
         if self._file is not None and self._file.has_moved():
             # The log has lost its name, but not its content, which we still hold.
-            logger.warning("%s: its log was removed while it was in use; it is written anew", self.path)
-            self._fold()
-            self._db.close()
+            if self._is_open:
+                logger.warning("%s: its log was removed while it was in use; it is written anew", self.path)
+                self._fold()
+                self._is_open = False
+                self._db.close()
             self._connect()
 
     def _fold(self) -> None:

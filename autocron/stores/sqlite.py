@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from math import inf
@@ -89,16 +90,21 @@ class SQLiteStore(Connection):
             self._check()  # again, before anybody is told that they are safe
         return jobs
 
-    def claim(self, now: float, limit: int, token: int) -> list[Job]:
+    def claim(self, now: float, limit: int, token: int, *, enough_bytes: int = sys.maxsize) -> list[Job]:
         jobs: list[Job] = []
+        size = 0
         with self._transaction() as db:
             priority = -(1 << 63)
-            while len(jobs) < limit:
+            while len(jobs) < limit and size < enough_bytes:
                 # One range per priority: a single range would have to pass all that is not due yet.
                 (priority,) = db.execute(FIRST_PRIORITY, (priority,)).fetchone()
                 if priority is None:
                     break
-                jobs += map(Job._make, db.execute(DUE, (priority, now, limit - len(jobs))))
+                for job in map(Job._make, db.execute(DUE, (priority, now, limit - len(jobs)))):
+                    jobs.append(job)
+                    size += len(job.payload) if isinstance(job.payload, bytes) else 0  # by another program, anything
+                    if size >= enough_bytes:
+                        break
             if not all(isinstance(job.id, bytes) for job in jobs):
                 jobs = [job for job in jobs if isinstance(job.id, bytes)]
                 count = db.execute(NAMELESS, (now, now)).rowcount

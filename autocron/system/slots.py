@@ -12,7 +12,7 @@ import struct
 from pathlib import Path
 from typing import Final
 
-HEADER: Final = struct.Struct("<qq36s")  # pid and start time of the monitor, id of this boot
+HEADER: Final = struct.Struct("<qq48s")  # pid and start time of the monitor, id of this boot
 SLOT: Final = 64
 FLAG: Final = 16
 EMPTY: Final = bytes(SLOT)
@@ -35,7 +35,7 @@ class Slots:
         return (
             pid,
             started,
-            boot.decode(errors="replace"),
+            boot.rstrip(b"\0").decode(errors="replace"),
             [slot[:16] for slot in slots if slot[FLAG : FLAG + 1] == b"\1"],
         )
 

@@ -46,11 +46,13 @@ def processes() -> Iterator[Process]:
 
 
 def boot_id() -> str:
-    """Differs after each start of the machine; empty where nothing tells."""
+    """Differs after each start of the machine, or of the container, which counts pids anew; empty if nothing tells."""
     try:
-        return (PROC / "sys/kernel/random/boot_id").read_text().strip()
+        machine = (PROC / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
+    first = process(1)
+    return f"{machine}/{first.started if first else 0}"
 
 
 def descends(pid: int, ancestor: int) -> bool:

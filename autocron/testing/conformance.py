@@ -157,6 +157,15 @@ class StoreConformance:
         assert numbers(store.claim(NOW, 0, MINE)) == []
         assert numbers(store.claim(NOW, 4, MINE)) == [0, 3, 6, 1]
 
+    def test_so_many_bytes_are_enough(self) -> None:
+        """However large jobs are, at least one is claimed, and no more when those claimed have reached that."""
+        store = self.store(*(job(n, priority=n // 2, payload=bytes(10)) for n in range(5)))
+        assert numbers(store.claim(NOW, 9, MINE, enough_bytes=1)) == [0]
+        assert numbers(store.claim(NOW, 9, MINE, enough_bytes=11)) == [1, 2]
+        assert numbers(store.claim(NOW, 1, MINE, enough_bytes=99)) == [3]
+        assert numbers(store.claim(NOW, 9, THEIRS, enough_bytes=10)) == [4]
+        assert store.counts() == {Status.PROCESSING: 5}
+
     def test_the_next_due_time_is_the_earliest_of_all_priorities(self) -> None:
         """Only waiting jobs count."""
         store = self.store(job(1, due=5.0, priority=1), job(2, due=3.0, priority=2), job(3, due=9.0, priority=-1))

@@ -5,6 +5,7 @@ Nothing here is fast or safe. It says in the fewest words what each method of `a
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -69,12 +70,16 @@ class ModelStore:
 
     def sync(self) -> None: ...
 
-    def claim(self, now: float, limit: int, token: int) -> list[Job]:
+    def claim(self, now: float, limit: int, token: int, *, enough_bytes: int = sys.maxsize) -> list[Job]:
         due = [row for row in self.rows.values() if row.status == WAITING and row.job.due <= now]
         due.sort(key=lambda row: (row.job.priority, row.job.due, row.job.id))
+        claimed: list[Job] = []
         for row in due[:limit]:
+            if sum(len(job.payload) for job in claimed) >= enough_bytes:
+                break
             row.status, row.token = PROCESSING, token
-        return [row.job for row in due[:limit]]
+            claimed.append(row.job)
+        return claimed
 
     def settle(self, outcomes: Sequence[Outcome], *, token: int, now: float, ttl_s: float) -> None:
         for each in outcomes:

@@ -110,7 +110,8 @@ class Tape:
         return Call("add", (self._some(self._job),), (("token", self._one((0, *TOKENS))),))
 
     def _call_claim(self) -> Call:
-        return Call("claim", (self._one(MOMENTS), self._one((0, 1, 2, 100)), self._one(TOKENS)))
+        enough = (("enough_bytes", self._one((1, 20, 10_000, 1 << 40))),)
+        return Call("claim", (self._one(MOMENTS), self._one((0, 1, 2, 100)), self._one(TOKENS)), enough)
 
     def _call_settle(self) -> Call:
         ttl = (("ttl_s", self._one((0.0, 1.5, 1800.0))),)

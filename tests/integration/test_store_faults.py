@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import resource
@@ -16,8 +17,12 @@ from pathlib import Path
 import pytest
 from database_files import REFUSED, filled, state
 from processes import Application, Raised, World, eventually
+from small import job_of
 
+from autocron.errors import StoreFull
+from autocron.job import Status
 from autocron.stores import open_store
+from autocron.stores.file import DatabaseFile
 
 UNSHARE = ("unshare", "--user", "--map-root-user", "--mount")
 
@@ -305,6 +310,25 @@ def test_a_log_removed_while_it_is_in_use_loses_nothing(world: World) -> None:
         each.kill()
     world.await_empty()
     assert len(world.stored()) == 51
+
+
+def test_a_log_removed_while_no_new_one_can_be_made_delays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Design 5: when that is over, the same store goes on."""
+
+    def full(file: DatabaseFile) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    store = open_store(str(tmp_path / "app.db"))
+    store.add([job_of(number=1)], token=0)
+    (tmp_path / "app.db-wal").unlink()
+    with monkeypatch.context() as no_space:
+        no_space.setattr(DatabaseFile, "opened", full)
+        for _ in range(2):
+            with pytest.raises(StoreFull):
+                store.add([job_of(number=2)], token=0)
+    assert len(store.add([job_of(number=2)], token=0)) == 1
+    assert store.counts() == {Status.WAITING: 2}
+    store.close()
 
 
 def test_a_damaged_page_is_told_and_does_not_end_the_system(world: World) -> None:

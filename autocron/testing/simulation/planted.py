@@ -270,15 +270,15 @@ _claim = _original(SQLiteStore, "claim")
 
 
 @_method(SQLiteStore, "claim", "jobs are given out and not marked as claimed")
-def claimed_and_not_marked(self: SQLiteStore, now: float, limit: int, token: int) -> list[Job]:
-    jobs: list[Job] = _claim(self, now, limit, token)
+def claimed_and_not_marked(self: SQLiteStore, now: float, limit: int, token: int, **more: Any) -> list[Job]:
+    jobs: list[Job] = _claim(self, now, limit, token, **more)
     self._db.executemany("UPDATE jobs SET status = 1 WHERE id = ?", [(job.id,) for job in jobs])
     return jobs
 
 
 @_method(SQLiteStore, "claim", "jobs are claimed half a minute before they are due")
-def too_early(self: SQLiteStore, now: float, limit: int, token: int) -> list[Job]:
-    return list(_claim(self, now + 30.0, limit, token))
+def too_early(self: SQLiteStore, now: float, limit: int, token: int, **more: Any) -> list[Job]:
+    return list(_claim(self, now + 30.0, limit, token, **more))
 
 
 @_method(Dispatcher, "release_ready", "what was claimed and not dispatched is not given back at the end")

@@ -13,7 +13,17 @@ from autocron import messages
 from autocron.errors import StoreError, StoreFull
 from autocron.interface import Body
 from autocron.job import Job, Outcome, Status
-from autocron.monitor.dispatcher import AHEAD_BYTES, AHEAD_S, OVERDUE_S, READY_LEAST, READY_MOST, RETRY_S, Dispatcher
+from autocron.monitor.dispatcher import (
+    AHEAD_BYTES,
+    AHEAD_S,
+    CLAIM_BYTES,
+    OVERDUE_S,
+    READY_LEAST,
+    READY_LEAST_BYTES,
+    READY_MOST,
+    RETRY_S,
+    Dispatcher,
+)
 from autocron.monitor.pool import Member, Pool
 from autocron.settings import Settings
 from autocron.testing.clock import FakeClock
@@ -183,6 +193,31 @@ def test_jobs_wait_in_the_store_when_too_many_are_ready(bench: Bench) -> None:
     bench.turn()
     assert bench.status(20_000) == Status.PROCESSING
     assert READY_LEAST < READY_MOST
+
+
+def test_few_large_jobs_are_too_many(bench: Bench) -> None:
+    """design 2: bounded buffers: in memory too, whatever the size of a job."""
+    large = [job_of(number=number)._replace(payload=bytes(CLAIM_BYTES // 4)) for number in range(1, 41)]
+    bench.store.add(large, token=0)
+    bench.dispatcher.expect(NOW)
+    for number in range(1, 41):
+        bench.turn()
+        assert bench.given(bench.members[0]) == [[number]]
+        assert bench.dispatcher.ready.bytes <= CLAIM_BYTES + READY_LEAST_BYTES
+        assert bench.dispatcher.ready.bytes == sum(len(job.payload) for job in bench.dispatcher.ready)
+        bench.done(bench.members[0], number, 1.0)
+    bench.turn()
+    assert bench.dispatcher.next_claim() is None
+
+
+def test_large_jobs_that_are_registered_wait_in_the_store_when_too_many_are_ready(bench: Bench) -> None:
+    """design 2: as above."""
+    much = READY_LEAST_BYTES * READY_MOST // READY_LEAST
+    bench.register(*(job_of(number=number)._replace(payload=bytes(much // 4)) for number in range(1, 6)))
+    bench.register(job_of(number=6))
+    assert bench.status(6) == Status.WAITING
+    assert bench.given(bench.members[0]) == [[1]]
+    assert order(bench) == [2, 3, 4, 5, 6]
 
 
 def test_a_later_registration_does_not_overtake_what_is_due_already(bench: Bench) -> None:
@@ -480,6 +515,25 @@ def test_nothing_is_taken_back_while_nobody_is_idle() -> None:
     bench.turn()
     assert bench.told(bench.members[0]) == []
     assert bench.dispatcher.next_at() is None
+
+
+def test_what_waits_behind_a_long_job_is_taken_back_though_there_is_more_to_do_than_anybody_can() -> None:
+    """design 2: a long job never holds short ones hostage: nor those that come later, while all are busy."""
+    bench = hostage()
+    bench.register(*(job_of("app:other", number=number) for number in (3, 4)))
+    assert bench.given(bench.members[1]) == [[3]]
+    bench.clock.advance(2 * OVERDUE_S)
+    bench.register(job_of(number=5))  # as short as the first was thought to be
+    assert bench.told(bench.members[0]) == []  # all may be at long jobs, so nobody is any better
+    bench.done(bench.members[1], 3, 1.0)
+    bench.turn()
+    assert bench.told(bench.members[0]) == [(messages.TAKE_BACK,)]
+    assert bench.given(bench.members[1]) == [[4]]
+    bench.dispatcher.released(bench.members[0], [_id(2)])
+    bench.done(bench.members[1], 4, 1.0)
+    bench.turn()
+    assert bench.given(bench.members[1]) == [[2, 5]]
+    assert bench.given(bench.members[0]) == []
 
 
 def test_a_job_that_was_released_and_answered_all_the_same_counts_once(bench: Bench) -> None:

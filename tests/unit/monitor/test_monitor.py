@@ -245,6 +245,20 @@ def test_what_a_process_has_written_past_the_monitor_runs_when_it_ends(small: Sm
     assert ran == ["past"]
 
 
+def test_who_has_stopped_does_not_wait_for_an_end_that_is_called_off(small: Small) -> None:
+    """contract 1: `stop` returns, though another process starts before the workers have ended."""
+    small.call(note.__wrapped__, "one")
+    small.hear()
+    number = small.registrar._questions.put(messages.BYE)
+    small.registrar.send()
+    small.world.others_turn()
+    assert not small.registrar._questions.is_answered(number)
+    small.link()
+    small.settle()
+    assert small.registrar._questions.is_answered(number)
+    assert ran == ["one"]
+
+
 def test_asked_to_stop_it_drains(small: Small) -> None:
     """contract 6: the monitor that gets SIGTERM ends its workers in good order."""
     from autocron.interface import Stop

@@ -13,6 +13,7 @@ import autocron
 from autocron import messages
 from autocron.errors import StoreError, StoreFull
 from autocron.job import Entry, EntryState, Status, Stored
+from autocron.monitor.dispatcher import Dispatcher
 from autocron.registry import registry
 
 HOUR = 3600.0
@@ -239,7 +240,7 @@ def test_a_queued_firing_goes_on_when_its_predecessor_is_purged(small: Small, mo
     announce(small, entry(overlap="queue"))
     small.clock.reach(MIDNIGHT + HOUR)
     small.hear()
-    monkeypatch.setattr("autocron.monitor.dispatcher.READY_LEAST", 0)  # as behind many others: it stays in the store
+    monkeypatch.setattr(Dispatcher, "_fullness", lambda self: 1.0)  # as behind many others: it stays in the store
     small.ask(messages.SETTINGS, {"paused": True})
     small.hear()
     small.ask(messages.SETTINGS, {"paused": False})

@@ -47,23 +47,23 @@ class ForgetsToken(ModelStore):
 class ClaimsInAnyOrder(ModelStore):
     """Priorities do not count."""
 
-    def claim(self, now: float, limit: int, token: int) -> list[Job]:
-        claimed = super().claim(now, limit, token)
+    def claim(self, now: float, limit: int, token: int, **more: Any) -> list[Job]:
+        claimed = super().claim(now, limit, token, **more)
         return sorted(claimed, key=lambda job: (job.due, job.id))
 
 
 class ClaimsJustBefore(ModelStore):
     """What is due exactly now is not yet due."""
 
-    def claim(self, now: float, limit: int, token: int) -> list[Job]:
-        return super().claim(now - 1e-6, limit, token)
+    def claim(self, now: float, limit: int, token: int, **more: Any) -> list[Job]:
+        return super().claim(now - 1e-6, limit, token, **more)
 
 
 class ClaimsTwice(ModelStore):
     """A claimed job can be claimed again."""
 
-    def claim(self, now: float, limit: int, token: int) -> list[Job]:
-        claimed = super().claim(now, limit, token)
+    def claim(self, now: float, limit: int, token: int, **more: Any) -> list[Job]:
+        claimed = super().claim(now, limit, token, **more)
         self.release([job.id for job in claimed[:1]], token=token)
         return claimed
 

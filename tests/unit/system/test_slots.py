@@ -54,7 +54,7 @@ def test_a_successor_learns_who_was_before_and_what_had_begun(tmp_path: Path) ->
         worker_of(slots, slots.take()).begin(job)
     successor = Slots(tmp_path)
     assert successor.previous()[:2] == (7, 99)
-    assert successor.previous()[2].rstrip("\0") == "boot"
+    assert successor.previous()[2] == "boot"
     assert successor.previous()[3] == [JOB, OTHER]
     successor.reset(8, 100, "boot")
     assert Slots(tmp_path).previous()[0] == 8

@@ -24,6 +24,7 @@ def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def add(proc: Path, pid: int, name: str = "python", state: str = "S", parent: int = 1, session: int = 1) -> None:
+    """A process that has begun at 1000 + pid."""
     (proc / str(pid)).mkdir()
     line = LINE.format(pid=pid, name=name, state=state, parent=parent, session=session, started=1000 + pid)
     (proc / str(pid) / "stat").write_text(line)
@@ -60,10 +61,12 @@ def test_without_proc_there_is_nothing(proc: Path) -> None:
 
 
 def test_the_boot_is_told(proc: Path) -> None:
-    """design 7: a pid and a start time are those of one boot."""
+    """design 7: a pid and a start time are those of one boot; of a container too, where pids begin at 1 again."""
     (proc / "sys/kernel/random").mkdir(parents=True)
     (proc / "sys/kernel/random/boot_id").write_text("abc-def\n")
-    assert tree.boot_id() == "abc-def"
+    assert tree.boot_id() == "abc-def/0"  # init is not shown to everybody
+    add(proc, 1)
+    assert tree.boot_id() == "abc-def/1001"
 
 
 def test_who_descends_from_a_process_is_found_in_whatever_session(proc: Path) -> None:
