@@ -506,8 +506,8 @@ def test_what_a_busy_worker_has_not_begun_is_taken_back() -> None:
     assert bench.given(bench.members[1]) == [[2]]
 
 
-def test_nothing_is_taken_back_while_nobody_is_idle() -> None:
-    """design 1.6: quiet: it would only come back."""
+def test_nothing_is_taken_back_while_all_may_be_at_long_jobs() -> None:
+    """design 1.6: quiet: nobody else could begin it sooner."""
     bench = hostage()
     bench.register(job_of("app:other", number=3))
     assert bench.given(bench.members[1]) == [[3]]
