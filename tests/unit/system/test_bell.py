@@ -251,8 +251,13 @@ class Listening:
         return set(threading.enumerate()) - self.others
 
     def end(self) -> None:
+        """Return when the bell is closed: the next test may look at each call of the system."""
+        listener = None if self.background._stopped else self.background._thread
         self.ending = True
         self.bell.ring()
+        for each in self.threads():
+            if each.ident == listener:
+                each.join()
 
 
 @pytest.fixture(name="listening")

@@ -7,7 +7,8 @@ import multiprocessing.process  # noqa: F401 - looked for where it is imported
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 
@@ -17,13 +18,19 @@ from autocron.system.bell import PipeBell
 from autocron.system.threads import BackgroundThread
 
 
+@contextmanager
+def thread(step: Callable[[], bool]) -> Iterator[BackgroundThread]:
+    """A background that has closed its bell, and ended, before another test begins."""
+    others = set(threading.enumerate())
+    yield BackgroundThread(step, PipeBell())
+    for each in set(threading.enumerate()) - others:
+        each.join()
+
+
 @pytest.fixture
 def background() -> Iterator[BackgroundThread]:
-    bell = PipeBell()
-    background = BackgroundThread(lambda: False, bell)
-    yield background
-    background.stop()
-    bell.close()
+    with thread(lambda: False) as made:
+        yield made
 
 
 def test_only_who_runs_an_event_loop_is_spared(background: BackgroundThread) -> None:
@@ -48,11 +55,11 @@ def test_who_is_ended_by_a_signal_blocks(background: BackgroundThread, monkeypat
 
 def test_nobody_is_waited_for_when_the_interpreter_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Design 1.1: a finalizer that comes then does not wait for a thread that will never run again."""
-    bell, ending = PipeBell(), threading.Event()
-    background = BackgroundThread(lambda: not ending.wait(), bell)
-    monkeypatch.setattr(sys, "is_finalizing", lambda: True)
-    assert not background.wait_for(lambda: False)
-    ending.set()
+    ending = threading.Event()
+    with thread(lambda: not ending.wait()) as background:
+        monkeypatch.setattr(sys, "is_finalizing", lambda: True)
+        assert not background.wait_for(lambda: False)
+        ending.set()
 
 
 def test_what_another_thread_is_just_importing_is_not_used_yet(
@@ -71,12 +78,12 @@ def test_what_another_thread_is_just_importing_is_not_used_yet(
 @pytest.mark.parametrize("until", [2 * threading.TIMEOUT_MAX, 1e300, float("inf")])
 def test_who_waits_for_ages_is_woken_all_the_same(until: float) -> None:
     """Contract 1: `stop` waits for the grace period, however long somebody has made it."""
-    bell, ending = PipeBell(), threading.Event()
-    background = BackgroundThread(lambda: not ending.wait(), bell)
+    ending = threading.Event()
 
     def condition() -> bool:
         if background._gates:  # it is about to sleep
             ending.set()
         return False
 
-    assert not background.wait_for(condition, until)
+    with thread(lambda: not ending.wait()) as background:
+        assert not background.wait_for(condition, until)
