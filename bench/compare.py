@@ -1,7 +1,7 @@
 """All figures of bench/README.md, measured side by side in one run.
 
     pip install -e . huey
-    python bench/compare.py            # about four minutes; --quick for a first look
+    python bench/compare.py            # about eight minutes; --quick for a first look
 
 Throughput and latency are taken in turns (A B C, A B C, …), medians over the rounds: the machine may drift, the
 ratios hold. Linux only: it reads /proc.
